@@ -1,0 +1,1 @@
+"""Frames and codecs, without any input or output of their own."""
