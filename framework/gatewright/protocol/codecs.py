@@ -1,0 +1,109 @@
+"""JSON and MessagePack: envelopes in, shared frames out."""
+
+from collections.abc import Callable
+from typing import Any, Protocol, TypeAlias
+
+import msgspec
+
+from gatewright.protocol.frames import Answer, Envelope, Item, Message
+from gatewright.types import Frame
+
+__all__ = ["Codec", "DecHook", "EncHook", "FrameError", "JsonCodec", "MsgpackCodec", "decode_errors"]
+
+EncHook: TypeAlias = Callable[[Any], Any]
+DecHook: TypeAlias = Callable[[type, Any], Any]
+
+decode_errors = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What a decoder raises on hostile input: msgspec lets the last two through unchanged."""
+
+
+class FrameError(ValueError):
+    """A message that is no frame of this connection's wire format."""
+
+
+class Codec(Protocol):
+    """One wire format of one application, with its hooks for custom types."""
+
+    name: str
+    binary: bool
+
+    def envelope(self, message: str | bytes) -> Envelope:
+        """Read a client's frame, its data left raw; raises `FrameError`."""
+        ...
+
+    def decoder(self, kind: Any) -> Callable[[Any], Any]:
+        """A decoder of raw data into `kind`, made once per type."""
+        ...
+
+    def encode(self, frame: msgspec.Struct) -> Frame: ...
+
+    def plain(self, value: Any) -> Any:
+        """A value as a client would read it back: builtins only."""
+        ...
+
+
+class JsonCodec:
+    """Text frames of JSON; `bytes` travel as base64."""
+
+    name = "json"
+    binary = False
+
+    def __init__(self, dec_hook: DecHook | None = None, enc_hook: EncHook | None = None) -> None:
+        self._dec_hook = dec_hook
+        self._encode = msgspec.json.Encoder(enc_hook=enc_hook).encode
+        self._envelope = msgspec.json.Decoder(Envelope).decode
+
+    def envelope(self, message: str | bytes) -> Envelope:
+        if not isinstance(message, str):
+            raise FrameError("expected a text frame of JSON, got a binary frame")
+        try:
+            return self._envelope(message)
+        except decode_errors as error:
+            raise FrameError(describe(error)) from None
+
+    def decoder(self, kind: Any) -> Callable[[Any], Any]:
+        return msgspec.json.Decoder(kind, dec_hook=self._dec_hook).decode
+
+    def encode(self, frame: msgspec.Struct) -> Frame:
+        return Frame(self._encode(frame).decode())
+
+    def plain(self, value: Any) -> Any:
+        return msgspec.json.decode(self._encode(value))
+
+
+class MsgpackCodec:
+    """Binary frames of MessagePack; `bytes` travel as they are."""
+
+    name = "msgpack"
+    binary = True
+
+    def __init__(self, dec_hook: DecHook | None = None, enc_hook: EncHook | None = None) -> None:
+        self._dec_hook = dec_hook
+        self._encode = msgspec.msgpack.Encoder(enc_hook=enc_hook).encode
+        self._envelope = msgspec.msgpack.Decoder(Envelope).decode
+
+    def envelope(self, message: str | bytes) -> Envelope:
+        if isinstance(message, str):
+            raise FrameError("expected a binary frame of MessagePack, got a text frame")
+        try:
+            return self._envelope(message)
+        except decode_errors as error:
+            raise FrameError(describe(error)) from None
+
+    def decoder(self, kind: Any) -> Callable[[Any], Any]:
+        return msgspec.msgpack.Decoder(kind, dec_hook=self._dec_hook).decode
+
+    def encode(self, frame: msgspec.Struct) -> Frame:
+        return Frame(self._encode(frame))
+
+    def plain(self, value: Any) -> Any:
+        return msgspec.msgpack.decode(self._encode(value))
+
+
+def describe(error: Exception) -> str:
+    """A decoding error in words that may go to the client."""
+    if isinstance(error, RecursionError):
+        return "nested too deeply"
+    if isinstance(error, UnicodeDecodeError):
+        return "text that is not UTF-8"
+    return str(error)

@@ -1,0 +1,86 @@
+"""What every floor may know: the opening request, who is asking, and the two sides of a socket."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Generic, Protocol
+
+from msgspec import Struct
+from typing_extensions import TypeVar
+
+__all__ = ["DisconnectReason", "Frame", "Handshake", "Identity", "Link"]
+
+P = TypeVar("P")
+
+
+class Handshake(Struct, frozen=True, kw_only=True):
+    """The request that opened a connection.
+
+    `headers` has lower-case names; of a repeated header or query field the last value is kept.
+    `auth` is the `auth` of an opening frame or of `connection.authenticate(auth)`; a plain
+    WebSocket's handshake has none. `client` is the peer's address as the server reports it.
+    """
+
+    namespace: str
+    path: Mapping[str, str] = {}
+    headers: Mapping[str, str] = {}
+    cookies: Mapping[str, str] = {}
+    query: Mapping[str, str] = {}
+    auth: Any = None
+    client: str | None = None
+
+
+class Identity(Struct, Generic[P], frozen=True):
+    """What `authenticate` returns: `user` names the person, `principal` is what handlers get.
+
+    `expires` must be aware of its time zone; the connection is closed (4004) when it has passed,
+    unless `connection.authenticate` refreshed it.
+    """
+
+    user: str
+    principal: P
+    expires: datetime | None = None
+
+
+class DisconnectReason(Struct, frozen=True):
+    """Why a socket was lost. `resumable` says whether its session may return."""
+
+    code: int
+    text: str = ""
+    resumable: bool = False
+
+
+class Frame:
+    """An encoded message, made once and shared by every receiver of its wire format."""
+
+    __slots__ = ("message", "payload", "size", "wire")
+
+    def __init__(self, payload: str | bytes) -> None:
+        self.payload = payload
+        self.size = len(payload)
+        # The ASGI message is read only and the same for everyone, so it is shared as well.
+        self.message: dict[str, object] = {
+            "type": "websocket.send",
+            "text" if isinstance(payload, str) else "bytes": payload,
+        }
+        self.wire: bytes | None = None
+        """The same with its WebSocket header, once a link has asked a library for it."""
+
+
+class Link(Protocol):
+    """One socket as the outbox sees it: what a transport implements."""
+
+    def write(self, frames: list[Frame]) -> bool:
+        """Take all frames now, in order, or none: False says that `send` must be awaited."""
+        ...
+
+    async def send(self, frames: list[Frame]) -> None:
+        """Send the frames in order, waiting for the socket as long as it takes."""
+        ...
+
+    async def close(self, code: int, reason: str) -> None:
+        """Say goodbye; nothing is sent afterwards."""
+        ...
+
+    def abort(self) -> None:
+        """Drop the socket at once, with whatever waits in its buffers."""
+        ...
