@@ -69,12 +69,15 @@ class Frame:
 class Link(Protocol):
     """One socket as the outbox sees it: what a transport implements."""
 
+    immediate: bool
+    """Whether `write` can ever succeed; elsewhere everything goes through `send`."""
+
     def write(self, frames: list[Frame]) -> bool:
         """Take all frames now, in order, or none: False says that `send` must be awaited."""
         ...
 
-    async def send(self, frames: list[Frame]) -> None:
-        """Send the frames in order, waiting for the socket as long as it takes."""
+    async def send(self, frame: Frame) -> None:
+        """Send one frame, waiting for the socket as long as it takes."""
         ...
 
     async def close(self, code: int, reason: str) -> None:

@@ -8,14 +8,16 @@ who was a member when (rules R1 and R3 of the recovery model; `docs/decisions.md
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Sequence
-from typing import Any, Literal
+from typing import Literal
 
 from msgspec import Struct
+
+from gatewright.protocol.outgoing import Outgoing
 
 __all__ = ["Backplane", "Batch", "Entry", "Lane", "Marker"]
 
 
-class Entry(Struct, frozen=True, gc=False):
+class Entry(Struct, frozen=True):
     """One emitted event and whom it is for.
 
     Its receivers are the members of any of `rooms` and the connections of any of `users`, or
@@ -23,8 +25,7 @@ class Entry(Struct, frozen=True, gc=False):
     is a room.
     """
 
-    event: str
-    data: Any
+    outgoing: Outgoing
     rooms: tuple[str, ...] | None = None
     users: tuple[str, ...] | None = None
     except_: tuple[str, ...] = ()

@@ -1,0 +1,164 @@
+"""Who is in which room of a namespace, as the lane of the backplane tells it."""
+
+from collections.abc import Collection, Iterable
+from typing import Protocol
+
+from gatewright.backplane.base import Batch, Entry, Marker
+from gatewright.outbox import Outbox
+from gatewright.protocol.codecs import Codec
+from gatewright.protocol.outgoing import Outgoing
+
+__all__ = ["Member", "Namespace", "Namespaces"]
+
+
+class Member(Protocol):
+    """One connection of this node, as far as delivery is concerned."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def user(self) -> str | None: ...
+    @property
+    def codec(self) -> Codec: ...
+    @property
+    def outbox(self) -> Outbox: ...
+
+
+class Namespace:
+    """The members of one namespace on this node, and their rooms."""
+
+    __slots__ = ("members", "name", "rooms", "users")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.members: dict[str, Member] = {}
+        self.rooms: dict[str, dict[str, Member]] = {}
+        self.users: dict[str, dict[str, Member]] = {}
+
+    def enter(self, member: Member) -> None:
+        self.members[member.id] = member
+        self.rename(member, None)
+
+    def rename(self, member: Member, before: str | None) -> None:
+        """File a member under its user, and no longer under the one it was `before`."""
+        if before is not None:
+            _discard(self.users, before, member.id)
+        if member.user is not None:
+            self.users.setdefault(member.user, {})[member.id] = member
+
+    def exit(self, member: Member) -> None:
+        self.members.pop(member.id, None)
+        if member.user is not None:
+            _discard(self.users, member.user, member.id)
+
+    def apply(self, marker: Marker) -> None:
+        """Change rooms where the lane says so; members of other nodes are not kept here."""
+        member = self.members.get(marker.member)
+        if member is None:
+            return
+        for room in marker.rooms:
+            if marker.action == "join":
+                self.rooms.setdefault(room, {})[member.id] = member
+            else:
+                _discard(self.rooms, room, member.id)
+
+    def room(self, name: str) -> Collection[Member]:
+        """The members of a room; a connection's own id is a room of one."""
+        found = self.rooms.get(name)
+        own = self.members.get(name)
+        if own is None:
+            return found.values() if found is not None else ()
+        return {**(found or {}), own.id: own}.values()
+
+    def select(
+        self,
+        rooms: Iterable[str] | None = None,
+        users: Iterable[str] | None = None,
+        except_: Iterable[str] = (),
+    ) -> Collection[Member]:
+        """The receivers of an emit, each once. See `Entry`."""
+        if rooms is None and users is None:
+            chosen: Collection[Member] = self.members.values()
+        else:
+            names = tuple(rooms or ())
+            if len(names) == 1 and users is None:
+                chosen = self.room(names[0])
+            else:
+                several = {m.id: m for name in names for m in self.room(name)}
+                for user in users or ():
+                    several.update(self.users.get(user, {}))
+                chosen = several.values()
+        out = {member.id for name in except_ for member in self.room(name)}
+        if out:
+            return [member for member in chosen if member.id not in out]
+        return chosen
+
+
+class Namespaces:
+    """All namespaces of this node that have members."""
+
+    def __init__(self) -> None:
+        self._open: dict[str, Namespace] = {}
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def __getitem__(self, name: str) -> Namespace:
+        """The namespace, or an empty one that is not kept."""
+        return self._open.get(name) or Namespace(name)
+
+    def enter(self, name: str, member: Member) -> Namespace:
+        namespace = self._open.get(name)
+        if namespace is None:
+            namespace = self._open[name] = Namespace(name)
+        namespace.enter(member)
+        return namespace
+
+    def exit(self, name: str, member: Member) -> None:
+        namespace = self._open.get(name)
+        if namespace is not None:
+            namespace.exit(member)
+            if not namespace.members:
+                del self._open[name]
+
+    def lane(self, passing: Batch | Marker) -> None:
+        """Deliver a batch, or apply a marker: the backplane calls this in lane order."""
+        namespace = self._open.get(passing.namespace)
+        if namespace is None:
+            return
+        if isinstance(passing, Marker):
+            namespace.apply(passing)
+            return
+        for entry in passing.entries:
+            deliver(namespace, entry)
+
+
+def deliver(namespace: Namespace, entry: Entry) -> None:
+    """Queue an entry at its receivers on this node; nobody is waited for."""
+    send(namespace.select(entry.rooms, entry.users, entry.except_), entry.outgoing)
+
+
+def send(members: Collection[Member], outgoing: Outgoing) -> None:
+    """Queue an event at each member, encoded once per wire format."""
+    codec = frame = None
+    for member in members:
+        # Most rooms speak one format: look it up only when it changes.
+        if member.codec is not codec or frame is None:
+            codec = member.codec
+            frame = outgoing.frame(codec)
+        member.outbox.push(frame)
+
+
+def send_volatile(members: Collection[Member], outgoing: Outgoing, key: str | None) -> None:
+    """The same for an event that may be lost, outside the sequence."""
+    for member in members:
+        member.outbox.push_volatile(outgoing.frame(member.codec), key)
+
+
+def _discard(index: dict[str, dict[str, Member]], key: str, member: str) -> None:
+    """Take a member out, and free the room that it leaves empty."""
+    members = index.get(key)
+    if members is not None:
+        members.pop(member, None)
+        if not members:
+            del index[key]
