@@ -22,6 +22,8 @@ class Member(Protocol):
     def codec(self) -> Codec: ...
     @property
     def outbox(self) -> Outbox: ...
+    @property
+    def joined(self) -> set[str]: ...
 
 
 class Namespace:
@@ -59,8 +61,10 @@ class Namespace:
         for room in marker.rooms:
             if marker.action == "join":
                 self.rooms.setdefault(room, {})[member.id] = member
+                member.joined.add(room)
             else:
                 _discard(self.rooms, room, member.id)
+                member.joined.discard(room)
 
     def room(self, name: str) -> Collection[Member]:
         """The members of a room; a connection's own id is a room of one."""

@@ -26,6 +26,7 @@ class Codec(Protocol):
 
     name: str
     binary: bool
+    null: bytes
 
     def envelope(self, message: str | bytes) -> Envelope:
         """Read a client's frame, its data left raw; raises `FrameError`."""
@@ -47,6 +48,7 @@ class JsonCodec:
 
     name = "json"
     binary = False
+    null = b"null"
 
     def __init__(self, dec_hook: DecHook | None = None, enc_hook: EncHook | None = None) -> None:
         self._dec_hook = dec_hook
@@ -76,6 +78,7 @@ class MsgpackCodec:
 
     name = "msgpack"
     binary = True
+    null = b"\xc0"
 
     def __init__(self, dec_hook: DecHook | None = None, enc_hook: EncHook | None = None) -> None:
         self._dec_hook = dec_hook

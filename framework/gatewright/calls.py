@@ -1,0 +1,127 @@
+"""Calls that the server makes to clients, and the answers that come back."""
+
+import asyncio
+from collections.abc import Callable, Collection, Iterable
+from functools import lru_cache
+from itertools import count
+from typing import Any, Generic
+
+import msgspec
+from typing_extensions import TypeForm, TypeVar
+
+from gatewright.errors import CallTimeout, ErrorCode, EventError
+from gatewright.protocol.codecs import Codec, decode_errors, describe
+from gatewright.protocol.frames import Envelope, ErrorBody
+from gatewright.protocol.outgoing import Outgoing
+from gatewright.rooms import Member, send
+
+__all__ = ["Answers", "Calls"]
+
+T = TypeVar("T")
+
+
+class Answers(list[T], Generic[T]):
+    """The receivers' answers in the order of their arrival.
+
+    `errors` holds, by connection id, those who answered with an error or left meanwhile.
+    """
+
+    def __init__(self, answers: Iterable[T] = (), errors: dict[str, EventError] | None = None):
+        super().__init__(answers)
+        self.errors = errors if errors is not None else {}
+
+
+class _Pending:
+    __slots__ = ("answers", "errors", "finished", "kind", "waiting")
+
+    def __init__(self, kind: Any, waiting: set[str], finished: asyncio.Future[None]) -> None:
+        self.kind = kind
+        self.waiting = waiting
+        self.finished = finished
+        self.answers: list[Any] = []
+        self.errors: dict[str, EventError] = {}
+
+
+class Calls:
+    """The node's open calls to clients. One id serves all receivers of a call."""
+
+    def __init__(self) -> None:
+        # Node-wide, so that a call to a room is one frame for everyone in it; a client sees its
+        # ids count up, with holes.
+        self._ids = count(1)
+        self._pending: dict[int, _Pending] = {}
+
+    def __len__(self) -> int:
+        return len(self._pending)
+
+    async def call(
+        self,
+        members: Collection[Member],
+        event: str,
+        data: object,
+        reply: TypeForm[T],
+        timeout: float,
+    ) -> Answers[T]:
+        """Ask every member and wait for all answers; raises `CallTimeout` with those that came."""
+        if not members:
+            return Answers()
+        call_id = next(self._ids)
+        finished = asyncio.get_running_loop().create_future()
+        pending = _Pending(reply, {member.id for member in members}, finished)
+        self._pending[call_id] = pending
+        try:
+            send(members, Outgoing(event, data, call_id))
+            async with asyncio.timeout(timeout):
+                await finished
+        except TimeoutError:
+            raise CallTimeout(
+                timeout, pending.answers, pending.errors, sorted(pending.waiting)
+            ) from None
+        finally:
+            del self._pending[call_id]
+        return Answers(pending.answers, pending.errors)
+
+    def answer(self, member: Member, envelope: Envelope) -> bool:
+        """Take a client's answer; False when nobody waits for it (any more)."""
+        pending = self._pending.get(envelope.id) if isinstance(envelope.id, int) else None
+        if pending is None or member.id not in pending.waiting:
+            return False
+        try:
+            if envelope.error:
+                body = _decoder(member.codec, ErrorBody)(envelope.error)
+                details = None if body.details is msgspec.UNSET else body.details
+                pending.errors[member.id] = EventError(body.code, body.message, details)
+            else:
+                data = envelope.data if envelope.data else member.codec.null
+                pending.answers.append(_decoder(member.codec, pending.kind)(data))
+        except decode_errors as error:
+            pending.errors[member.id] = EventError(ErrorCode.INVALID, describe(error))
+        self._arrived(pending, member.id)
+        return True
+
+    def lost(self, member: str) -> None:
+        """A connection is gone: nobody waits for it any longer."""
+        for pending in self._pending.values():
+            if member in pending.waiting:
+                pending.errors[member] = EventError(
+                    ErrorCode.INTERRUPTED, "the connection was lost before it answered"
+                )
+                self._arrived(pending, member)
+
+    def _arrived(self, pending: _Pending, member: str) -> None:
+        pending.waiting.discard(member)
+        if not pending.waiting and not pending.finished.done():
+            pending.finished.set_result(None)
+
+
+@lru_cache(maxsize=1024)
+def _cached(codec: Codec, kind: Any) -> Callable[[Any], Any]:
+    return codec.decoder(kind)
+
+
+def _decoder(codec: Codec, kind: Any) -> Callable[[Any], Any]:
+    try:
+        return _cached(codec, kind)
+    except TypeError:
+        # An unhashable type, such as Annotated with a mutable argument.
+        return codec.decoder(kind)

@@ -1,0 +1,185 @@
+"""The connection that a handler talks to."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from msgspec import Struct
+from typing_extensions import TypeForm, TypeVar
+
+from gatewright.emitter import Target
+from gatewright.errors import ErrorCode, EventError
+from gatewright.node import Address, Node
+from gatewright.outbox import Outbox
+from gatewright.protocol.close import CloseCode
+from gatewright.protocol.codecs import Codec
+from gatewright.types import Handshake, Identity
+
+__all__ = ["Connection"]
+
+T = TypeVar("T")
+
+
+class Connection:
+    """One client in one namespace; its id is its session's, and a room of its own."""
+
+    __slots__ = (
+        "_address",
+        "_admit",
+        "_identity",
+        "_node",
+        "_refresh",
+        "_state",
+        "codec",
+        "handshake",
+        "id",
+        "joined",
+        "outbox",
+        "path",
+    )
+
+    def __init__(
+        self,
+        id: str,
+        node: Node,
+        address: Address,
+        handshake: Handshake,
+        path: Mapping[str, Any],
+        identity: Identity[Any] | None,
+        state: Struct | None,
+        codec: Codec,
+        outbox: Outbox,
+        *,
+        admit: Callable[["Connection", str], Awaitable[None]],
+        refresh: Callable[["Connection", object], Awaitable[Identity[Any] | None]],
+    ) -> None:
+        self.id = id
+        self.handshake = handshake
+        self.path = path
+        self.codec = codec
+        self.outbox = outbox
+        self.joined: set[str] = set()
+        self._node = node
+        self._address = address
+        self._identity = identity
+        self._state = state
+        self._admit = admit
+        self._refresh = refresh
+
+    def __repr__(self) -> str:
+        return f"<Connection {self.id} of {self.namespace}>"
+
+    @property
+    def namespace(self) -> str:
+        """Where it is connected, path parameters filled in."""
+        return self._address.namespace
+
+    @property
+    def user(self) -> str | None:
+        """Who it is, as `authenticate` said; None is anonymous."""
+        return self._identity.user if self._identity is not None else None
+
+    @property
+    def principal(self) -> Any:
+        """What `authenticate` knows about its user; `Principal[T]` is the typed way to it."""
+        return self._identity.principal if self._identity is not None else None
+
+    @property
+    def identity(self) -> Identity[Any] | None:
+        return self._identity
+
+    @property
+    def state(self) -> Any:
+        """What `save` kept; `State[T]` is the typed way to it."""
+        return self._state
+
+    @property
+    def rooms(self) -> frozenset[str]:
+        """The rooms that it joined; still readable in `@on_disconnect`."""
+        return frozenset(self.joined)
+
+    async def join(self, *rooms: str) -> None:
+        """Join rooms; an emit to them that follows reaches this connection.
+
+        Raises `EventError`: `forbidden` by `@authorize_room`, `too_many` over the limit, `invalid`
+        for a name that is empty, too long or has control characters.
+        """
+        new = [room for room in dict.fromkeys(rooms) if room not in self.joined]
+        settings = self._node.settings
+        for room in new:
+            check_room(room, settings.max_room_name)
+        for room in new:
+            await self._admit(self, room)
+        # `authorize_room` may have waited: whatever joined meanwhile counts too.
+        new = [room for room in new if room not in self.joined]
+        if not new:
+            return
+        if len(self.joined) + len(new) > settings.max_rooms:
+            raise EventError(
+                ErrorCode.TOO_MANY, f"a connection may be in {settings.max_rooms} rooms"
+            )
+        await self._node.backplane.mark(self.namespace, "join", self.id, new)
+
+    async def leave(self, *rooms: str) -> None:
+        """Leave rooms; those it is not in are passed over."""
+        old = [room for room in dict.fromkeys(rooms) if room in self.joined]
+        if old:
+            await self._node.backplane.mark(self.namespace, "leave", self.id, old)
+
+    async def emit(self, event: Struct) -> int:
+        """Send an event to this connection alone; returns its number in the sequence."""
+        return await Target(self._node, self._address, (self.id,)).emit(event)
+
+    def to(self, *rooms: str) -> Target:
+        """The members of these rooms without this connection."""
+        return Target(self._node, self._address, rooms, None, (self.id,))
+
+    async def call(
+        self, event: Struct, reply: TypeForm[T], *, timeout: float | None = None
+    ) -> T:
+        """Ask the client and wait for its answer, decoded as `reply`.
+
+        Raises `EventError`: the client's own, `invalid` for an answer of another type,
+        `interrupted` when it left; and `CallTimeout`.
+        """
+        answers = await Target(self._node, self._address, (self.id,)).call(
+            event, reply, timeout=timeout
+        )
+        if answers:
+            return answers[0]
+        raise answers.errors.get(self.id) or EventError(
+            ErrorCode.INTERRUPTED, "the connection was lost before it answered"
+        )
+
+    async def save(self, state: Struct) -> None:
+        """Replace this connection's `State[T]`; the next event sees it."""
+        expected = type(self._state)
+        if self._state is None or type(state) is not expected:
+            declared = expected.__name__ if self._state is not None else "a State[T] parameter"
+            raise TypeError(
+                f"{self.namespace}: expected {declared}, got {type(state).__name__}; "
+                "save() takes the Struct that the gateway's State[T] names"
+            )
+        self._state = state
+
+    async def authenticate(self, auth: object) -> None:
+        """Ask `authenticate` again with `handshake.auth` set, and take the identity it returns.
+
+        Raises what it raises; nothing changes then.
+        """
+        identity = await self._refresh(self, auth)
+        before, self._identity = self.user, identity
+        self._node.namespaces[self.namespace].rename(self, before)
+
+    async def disconnect(self, reason: str = "") -> None:
+        """Close this connection for good (4500), after everything that was emitted to it."""
+        self.outbox.close(CloseCode.DISCONNECTED, reason)
+
+
+def check_room(room: object, limit: int) -> None:
+    """Refuse a name that cannot be a room's."""
+    if not isinstance(room, str) or not room:
+        raise EventError(ErrorCode.INVALID, "expected a room's name, got an empty one")
+    if len(room.encode("utf-8", "replace")) > limit:
+        raise EventError(ErrorCode.INVALID, f"a room's name has at most {limit} bytes of UTF-8")
+    if not room.isprintable():
+        raise EventError(ErrorCode.INVALID, "a room's name has no control characters")

@@ -1,0 +1,205 @@
+"""Sending to rooms, connections, users and everyone, from anywhere."""
+
+from collections.abc import Collection
+from typing import Literal, Protocol, cast, overload
+from urllib.parse import quote
+
+from msgspec import Struct
+from typing_extensions import Self, TypeForm, TypeVar
+
+from gatewright.backplane.base import Entry
+from gatewright.calls import Answers
+from gatewright.errors import EmitError, EventError, NotStartedError
+from gatewright.node import Address, Node
+from gatewright.protocol.outgoing import Outgoing
+from gatewright.rooms import Member, send_volatile
+
+__all__ = ["Emitter", "Target", "event_name"]
+
+T = TypeVar("T")
+
+
+class _Movable(Protocol):
+    """What a target asks of its members besides delivery; `Connection` is one."""
+
+    async def join(self, *rooms: str) -> None: ...
+    async def leave(self, *rooms: str) -> None: ...
+    async def disconnect(self, reason: str = "") -> None: ...
+
+
+class Target:
+    """Whom an emit is for. Immutable: every method that narrows it returns a new one."""
+
+    def __init__(
+        self,
+        node: Node | None,
+        address: Address | None,
+        rooms: tuple[str, ...] | None = None,
+        users: tuple[str, ...] | None = None,
+        out: tuple[str, ...] = (),
+    ) -> None:
+        self._node = node
+        self._address = address
+        self._rooms = rooms
+        self._users = users
+        self._out = out
+
+    def to(self, *rooms: str) -> "Target":
+        """Add rooms; a connection's id is a room. `to()` with none reaches nobody."""
+        return Target(
+            self._node, self._address, (*(self._rooms or ()), *rooms), self._users, self._out
+        )
+
+    def to_user(self, *users: str) -> "Target":
+        """Add every connection of these users."""
+        return Target(
+            self._node, self._address, self._rooms, (*(self._users or ()), *users), self._out
+        )
+
+    def except_(self, *rooms: str) -> "Target":
+        """Leave out the members of these rooms."""
+        return Target(self._node, self._address, self._rooms, self._users, (*self._out, *rooms))
+
+    @overload
+    async def emit(self, event: Struct, *, volatile: Literal[False] = False) -> int: ...
+    @overload
+    async def emit(
+        self, event: Struct, *, volatile: Literal[True], key: str | None = None
+    ) -> None: ...
+    async def emit(
+        self, event: Struct, *, volatile: bool = False, key: str | None = None
+    ) -> int | None:
+        """Send an event; returns its number in the namespace's sequence.
+
+        A volatile event has no number and may be lost where a socket is slow; with a `key` the
+        newest one replaces those of the same key that still wait. Raises `EmitError` for an event
+        that is unnamed or not among the namespace's `emits`.
+        """
+        node, address = self._bound()
+        outgoing = Outgoing(event_name(event, address), event)
+        if volatile:
+            send_volatile(self._members(node, address), outgoing, key)
+            return None
+        # Encoded before it is published: what cannot be encoded fails here, with the emitter,
+        # whether or not somebody listens.
+        outgoing.frame(node.codecs["json"])
+        entry = Entry(outgoing, self._rooms, self._users, self._out)
+        return await node.backplane.publish(address.namespace, (entry,))
+
+    async def call(
+        self, event: Struct, reply: TypeForm[T], *, timeout: float | None = None
+    ) -> Answers[T]:
+        """Ask every receiver and wait for all answers, decoded as `reply`.
+
+        Raises `CallTimeout`, with the answers that did arrive, when one is missing after `timeout`
+        seconds (default `settings.call_timeout`).
+        """
+        node, address = self._bound()
+        name = event_name(event, address)
+        members = list(self._members(node, address))
+        limit = node.settings.call_timeout if timeout is None else timeout
+        return await node.calls.call(members, name, event, reply, limit)
+
+    async def join(self, *rooms: str) -> int:
+        """Make all of them join rooms; returns how many did, without those who were refused."""
+        done = 0
+        for member in self._movable():
+            try:
+                await member.join(*rooms)
+            except EventError:
+                continue
+            done += 1
+        return done
+
+    async def leave(self, *rooms: str) -> None:
+        """Make all of them leave rooms."""
+        for member in self._movable():
+            await member.leave(*rooms)
+
+    async def disconnect(self, reason: str = "") -> None:
+        """Close their connections for good (4500)."""
+        for member in self._movable():
+            await member.disconnect(reason)
+
+    async def members(self) -> list[str]:
+        """The ids of the connections that an emit would reach."""
+        return [member.id for member in self._members(*self._bound())]
+
+    async def count(self) -> int:
+        """How many connections an emit would reach."""
+        return len(self._members(*self._bound()))
+
+    def _members(self, node: Node, address: Address) -> Collection[Member]:
+        return node.namespaces[address.namespace].select(self._rooms, self._users, self._out)
+
+    def _movable(self) -> list[_Movable]:
+        # The members of a namespace are connections; this floor only knows them as members.
+        return cast(list[_Movable], list(self._members(*self._bound())))
+
+    def _bound(self) -> tuple[Node, Address]:
+        if self._node is None:
+            raise NotStartedError("emit before the application has started: its lifespan has not run")
+        if self._address is None:
+            known = ", ".join(sorted(self._node.templates))
+            raise EmitError(
+                "expected an emitter bound to a namespace, got an unbound one; "
+                f"bind it first: emitter.of(namespace), one of {known}"
+            )
+        return self._node, self._address
+
+
+class Emitter(Target):
+    """Sends from anywhere: injected in services, gateways and handlers, or `app.emitter`."""
+
+    def __init__(self, node: Node | None = None, address: Address | None = None) -> None:
+        super().__init__(node, address)
+
+    @property
+    def namespace(self) -> str | None:
+        """The namespace that it is bound to, path parameters filled in."""
+        return self._address.namespace if self._address is not None else None
+
+    def of(self, namespace: str, /, **path: object) -> "Emitter":
+        """Bind it to a namespace as declared: `emitter.of("/lab/{bench}", bench=7)`."""
+        if self._node is None:
+            raise NotStartedError("emit before the application has started: its lifespan has not run")
+        template = self._node.templates.get(namespace)
+        if template is None:
+            known = ", ".join(sorted(self._node.templates))
+            raise EmitError(f"expected a declared namespace, one of {known}, got {namespace!r}")
+        if set(path) != set(template.parameters):
+            wanted = ", ".join(template.parameters) or "none"
+            got = ", ".join(path) or "none"
+            raise EmitError(f"{namespace}: expected path parameters {wanted}, got {got}")
+        address = concrete(template.path, template.emits, {k: str(v) for k, v in path.items()})
+        return Emitter(self._node, address)
+
+    def attach(self, node: Node | None) -> Self:
+        """Give an emitter made before start its running node, or take it away at the end."""
+        self._node = node
+        return self
+
+
+def concrete(path: str, emits: frozenset[type], values: dict[str, str]) -> Address:
+    """Fill a declared path in, each value quoted so that no value can name another namespace."""
+    for name, value in values.items():
+        path = path.replace(f"{{{name}}}", quote(value, safe=""))
+    return Address(path, emits)
+
+
+def event_name(event: object, address: Address) -> str:
+    """The name of an event that may be emitted here; raises `EmitError` for any other."""
+    kind = type(event)
+    name = getattr(kind, "__event__", None)
+    if name is None:
+        raise EmitError(
+            f"expected an Event with a name, got {kind.__name__}; "
+            f'declare it as: class {kind.__name__}(Event, event="…")'
+        )
+    if kind not in address.emits:
+        listed = ", ".join(sorted(each.__name__ for each in address.emits)) or "nothing"
+        raise EmitError(
+            f"{address.namespace}: expected one of its declared events ({listed}), got "
+            f"{kind.__name__}; add it: @gateway(…, emits=[{kind.__name__}])"
+        )
+    return cast(str, name)

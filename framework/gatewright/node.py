@@ -1,0 +1,55 @@
+"""What one running process shares between all its connections."""
+
+from collections.abc import Mapping, Sequence
+
+from msgspec import Struct
+
+from gatewright.backplane.base import Backplane
+from gatewright.calls import Calls
+from gatewright.outbox import Flusher
+from gatewright.protocol.codecs import Codec
+from gatewright.rooms import Namespaces
+from gatewright.settings import Settings
+
+__all__ = ["Address", "Node", "Template"]
+
+
+class Template(Struct, frozen=True):
+    """A namespace as declared: its path with `{parameters}`, and what may be emitted there."""
+
+    path: str
+    parameters: tuple[str, ...]
+    emits: frozenset[type]
+
+
+class Address(Struct, frozen=True):
+    """One concrete namespace and what may be emitted there."""
+
+    namespace: str
+    emits: frozenset[type]
+
+
+class Node:
+    """The parts of a running application, below its gateways."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        backplane: Backplane,
+        codecs: Sequence[Codec],
+        templates: Mapping[str, Template],
+    ) -> None:
+        self.settings = settings
+        self.backplane = backplane
+        self.codecs = {codec.name: codec for codec in codecs}
+        self.templates = templates
+        self.namespaces = Namespaces()
+        self.flusher = Flusher(settings.stall)
+        self.calls = Calls()
+
+    async def start(self) -> None:
+        await self.backplane.start(self.namespaces.lane)
+
+    async def stop(self) -> None:
+        self.flusher.stop()
+        await self.backplane.stop()
