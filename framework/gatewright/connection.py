@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
+from unicodedata import category
 
 from msgspec import Struct
 from typing_extensions import TypeForm, TypeVar
@@ -181,5 +182,5 @@ def check_room(room: object, limit: int) -> None:
         raise EventError(ErrorCode.INVALID, "expected a room's name, got an empty one")
     if len(room.encode("utf-8", "replace")) > limit:
         raise EventError(ErrorCode.INVALID, f"a room's name has at most {limit} bytes of UTF-8")
-    if not room.isprintable():
+    if any(category(character) == "Cc" for character in room):
         raise EventError(ErrorCode.INVALID, "a room's name has no control characters")

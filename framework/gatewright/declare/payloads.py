@@ -1,0 +1,101 @@
+"""Whether msgspec can read a payload's type, asked before the first message."""
+
+import inspect
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from gatewright.declare.specs import Parameter
+from gatewright.errors import StartupError
+
+__all__ = ["check_decodable", "check_path_type", "payload_type"]
+
+
+def payload_type(name: str, parameters: Sequence[Parameter]) -> Any:
+    """The type of a handler's `data`: its one parameter's, or an array struct of several."""
+    if len(parameters) == 1:
+        return parameters[0].kind
+    fields: list[Any] = []
+    for parameter in parameters:
+        if parameter.default is ...:
+            fields.append((parameter.name, parameter.kind))
+        elif isinstance(parameter.default, list | dict | set | bytearray):
+            # A default belongs to one call, not to the function for all of them.
+            value = parameter.default
+            fields.append(
+                (parameter.name, parameter.kind, msgspec.field(default_factory=value.copy))
+            )
+        else:
+            fields.append((parameter.name, parameter.kind, parameter.default))
+    return msgspec.defstruct(name, fields, array_like=True)
+
+
+def check_decodable(kind: Any, where: str, *, hooked: bool) -> None:
+    """Refuse a type that msgspec cannot decode, or only knows as custom without a hook."""
+    try:
+        info = msgspec.inspect.type_info(kind)
+        msgspec.json.Decoder(kind)
+    except (TypeError, msgspec.MsgspecError) as error:
+        raise StartupError(
+            where,
+            expected="a type that msgspec can decode",
+            got=f"{_name(kind)} ({str(error).splitlines()[0].rstrip('.')})",
+            fix="Change the payload's type.",
+        ) from None
+    custom = None if hooked else _custom(info, set())
+    if custom is not None:
+        raise StartupError(
+            where,
+            expected="a type that msgspec can decode, as the payload",
+            got=_name(custom),
+            fix=f"Did you mean Inject[{_name(custom)}]? A payload of this type needs a dec_hook.",
+        )
+
+
+def check_path_type(kind: Any, where: str) -> None:
+    """Refuse a type that no text can be converted to."""
+    try:
+        info = msgspec.inspect.type_info(kind)
+    except TypeError:
+        info = None
+    inner = info.type if isinstance(info, msgspec.inspect.Metadata) else info
+    simple = (
+        msgspec.inspect.StrType,
+        msgspec.inspect.IntType,
+        msgspec.inspect.FloatType,
+        msgspec.inspect.UUIDType,
+        msgspec.inspect.DateType,
+        msgspec.inspect.EnumType,
+        msgspec.inspect.LiteralType,
+    )
+    if not isinstance(inner, simple):
+        raise StartupError(
+            where,
+            expected="a path parameter of str, int, float, UUID, date, Enum or Literal",
+            got=_name(kind),
+            fix="Take the text and convert it, or rename the parameter if it is not the path's.",
+        )
+
+
+def _custom(info: Any, seen: set[int]) -> Any:
+    """The first custom type inside a type, however deep; recursive structs are walked once."""
+    if isinstance(info, msgspec.inspect.CustomType):
+        return info.cls
+    if id(info) in seen:
+        return None
+    seen.add(id(info))
+    if isinstance(info, msgspec.Struct):
+        inside = [getattr(info, name) for name in info.__struct_fields__]
+    elif isinstance(info, tuple | list):
+        inside = list(info)
+    else:
+        return None
+    for each in inside:
+        if (found := _custom(each, seen)) is not None:
+            return found
+    return None
+
+
+def _name(kind: Any) -> str:
+    return kind.__name__ if inspect.isclass(kind) else str(kind).replace("typing.", "")

@@ -1,0 +1,217 @@
+"""Reads gateway classes: signatures into specs, once, with an error for every wrong declaration."""
+
+import inspect
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from gatewright.declare.decorators import GATEWAY, SPEC
+from gatewright.declare.hints import typevars
+from gatewright.declare.parameters import Allowed, read_parameters
+from gatewright.declare.payloads import check_decodable, payload_type
+from gatewright.declare.specs import (
+    Catcher,
+    CatchMethod,
+    CatchSpec,
+    EventSpec,
+    Gateway,
+    GatewaySpec,
+    Handler,
+    Hook,
+    HookSpec,
+    Source,
+)
+from gatewright.errors import StartupError
+
+__all__ = ["read_catcher", "read_gateway"]
+
+_PARAMETER = re.compile(r"{([^{}]*)}")
+
+_HOOK_SOURCES = {
+    "on_connect": Allowed.CONNECTION,
+    "on_resume": Allowed.CONNECTION,
+    "on_disconnect": Allowed.CONNECTION | Allowed.REASON,
+    "on_end": Allowed.CONNECTION,
+    "on_start": Allowed.APP,
+    "on_stop": Allowed.APP,
+    "authorize_room": Allowed.CONNECTION | Allowed.ROOM,
+}
+
+
+def read_gateway(cls: Any, table: Mapping[Any, Source], *, hooked: bool = False) -> Gateway:
+    """Read one gateway class; raises `StartupError`.
+
+    `table` says which types stand for which source; `hooked` that a `dec_hook` reads custom types.
+    """
+    if not inspect.isclass(cls):
+        raise StartupError(
+            "Gatewright(gateways=…)",
+            expected="a gateway class",
+            got=repr(cls) if not callable(cls) else f"the function {cls.__name__}",
+            fix="Pass the class itself: it is created by injection.",
+        )
+    spec = cls.__dict__.get(GATEWAY)
+    if spec is None:
+        inherited = getattr(cls, GATEWAY, None) is not None
+        raise StartupError(
+            cls.__name__,
+            expected="a class under @gateway(namespace)",
+            got="a subclass without its own" if inherited else "a plain class",
+            fix=f'Write @gateway("/…") above class {cls.__name__}.',
+        )
+    path = _read_namespace(cls.__name__, spec)
+    handlers: dict[str, Handler] = {}
+    hooks: dict[str, Hook] = {}
+    catches: list[CatchMethod] = []
+    variables = typevars(cls)
+    for name in _method_names(cls):
+        owner, function, attached = _find(cls, name)
+        if attached is None:
+            continue
+        where = f"{cls.__name__}.{name}"
+        _check_method(function, where)
+        known = variables.get(owner, {})
+        if isinstance(attached, CatchSpec):
+            _check_async(function, where, stream=False)
+            catches.append(CatchMethod(where, attached.exception, name, function))
+        elif isinstance(attached, HookSpec):
+            _check_async(function, where, stream=False)
+            if attached.kind in hooks:
+                raise StartupError(
+                    where,
+                    expected=f"one @{attached.kind} in a gateway",
+                    got=f"a second one besides {hooks[attached.kind].method}",
+                    fix="Join them in one method.",
+                )
+            allowed = _HOOK_SOURCES[attached.kind]
+            parameters = read_parameters(function, where, table, path, allowed, known)
+            hooks[attached.kind] = Hook(where, attached.kind, name, parameters)
+        else:
+            stream = _check_async(function, where, stream=True)
+            if attached.event in handlers:
+                raise StartupError(
+                    where,
+                    expected="one handler for each event",
+                    got=f"a second one for {attached.event!r} besides "
+                    f"{handlers[attached.event].where}",
+                    fix="Rename one event, or call both from one handler.",
+                )
+            allowed = Allowed.CONNECTION | Allowed.PAYLOAD
+            parameters = read_parameters(function, where, table, path, allowed, known)
+            handler = Handler(
+                where, attached.event, name, function, parameters, stream, attached
+            )
+            if payload := handler.payload:
+                for parameter in payload:
+                    inner = f"{where}, parameter {parameter.name!r}"
+                    check_decodable(parameter.kind, inner, hooked=hooked)
+                check_decodable(payload_type(name, payload), where, hooked=True)
+            handlers[attached.event] = handler
+    if not handlers and not hooks:
+        raise StartupError(
+            cls.__name__,
+            expected="at least one @on handler or hook",
+            got="none",
+            fix='Add a method: @on("say") async def say(self, text: str) -> None.',
+        )
+    return Gateway(cls, spec, path, handlers, hooks, tuple(catches))
+
+
+def read_catcher(function: Catcher, where: str) -> CatchMethod:
+    """Read an error handler that was given as a function in `errors=[…]`."""
+    spec = getattr(function, SPEC, None)
+    name = getattr(function, "__qualname__", repr(function))
+    if not isinstance(spec, CatchSpec):
+        raise StartupError(
+            where,
+            expected="error handlers: functions under @catch(ExceptionType)",
+            got=name,
+            fix="Write @catch(…) above the function.",
+        )
+    _check_async(function, name, stream=False)
+    return CatchMethod(name, spec.exception, None, function)
+
+
+def _read_namespace(name: str, spec: GatewaySpec) -> tuple[str, ...]:
+    namespace = spec.namespace
+    where = f"{name}, @gateway({namespace!r})"
+    if not isinstance(namespace, str) or not namespace.startswith("/"):
+        raise StartupError(
+            where,
+            expected="a namespace that starts with a slash",
+            got=repr(namespace),
+            fix=f'Write @gateway("/{str(namespace).strip("/")}").',
+        )
+    if spec.concurrency < 1:
+        raise StartupError(
+            where, expected="concurrency of at least 1", got=repr(spec.concurrency), fix="Drop it."
+        )
+    parameters = tuple(_PARAMETER.findall(namespace))
+    for parameter in parameters:
+        if not parameter.isidentifier():
+            raise StartupError(
+                where,
+                expected="path parameters that are plain names, as {bench}",
+                got=f"{{{parameter}}}",
+                fix="The type belongs to the handler's parameter: bench: int.",
+            )
+    if len(set(parameters)) != len(parameters) or "{" in _PARAMETER.sub("", namespace):
+        raise StartupError(
+            where,
+            expected="each path parameter once, in closed braces",
+            got=repr(namespace),
+            fix="Correct the path.",
+        )
+    return parameters
+
+
+def _method_names(cls: type) -> list[str]:
+    """Attributes in the order of their first definition, bases first."""
+    names: dict[str, None] = {}
+    for each in reversed(cls.__mro__):
+        names.update(dict.fromkeys(vars(each)))
+    return list(names)
+
+
+def _find(cls: type, name: str) -> tuple[type, Any, EventSpec | HookSpec | CatchSpec | None]:
+    """The method as the class has it, and the nearest spec: an override keeps its base's `@on`."""
+    defined = [(each, vars(each)[name]) for each in cls.__mro__ if name in vars(each)]
+    owner, function = defined[0]
+    if function is None:
+        # The usual way to say that a subclass does not have what its base has.
+        return owner, None, None
+    for _, candidate in defined:
+        attached = getattr(candidate, "__dict__", {}).get(SPEC)
+        if isinstance(attached, EventSpec | HookSpec | CatchSpec):
+            return owner, function, attached
+    return owner, function, None
+
+
+def _check_method(function: Any, where: str) -> None:
+    if not inspect.isfunction(function):
+        raise StartupError(
+            where,
+            expected="a method",
+            got=f"a {type(function).__name__}",
+            fix="Make it an async method with self: the gateway is an injected instance.",
+        )
+
+
+def _check_async(function: Callable[..., Any], where: str, *, stream: bool) -> bool:
+    """Whether it is a stream; refuses whatever is neither that nor an `async def`."""
+    for each in (function, inspect.unwrap(function)):
+        if inspect.iscoroutinefunction(each):
+            return False
+        if inspect.isasyncgenfunction(each) and stream:
+            return True
+    if inspect.isasyncgenfunction(function):
+        got = "an async generator"
+    else:
+        got = "a generator" if inspect.isgeneratorfunction(function) else "a plain function"
+    also = " or an async generator" if stream else ""
+    raise StartupError(
+        where,
+        expected=f"an async def{also}",
+        got=got,
+        fix="Write async def; what blocks goes through anyio.to_thread.run_sync.",
+    )
