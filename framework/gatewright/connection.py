@@ -1,6 +1,6 @@
 """The connection that a handler talks to."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import Any
 from unicodedata import category
 
@@ -35,7 +35,6 @@ class Connection:
         "id",
         "joined",
         "outbox",
-        "path",
     )
 
     def __init__(
@@ -44,7 +43,6 @@ class Connection:
         node: Node,
         address: Address,
         handshake: Handshake,
-        path: Mapping[str, Any],
         identity: Identity[Any] | None,
         state: Struct | None,
         codec: Codec,
@@ -55,7 +53,6 @@ class Connection:
     ) -> None:
         self.id = id
         self.handshake = handshake
-        self.path = path
         self.codec = codec
         self.outbox = outbox
         self.joined: set[str] = set()

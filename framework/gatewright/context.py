@@ -7,7 +7,7 @@ from msgspec import Raw
 
 from gatewright.connection import Connection
 from gatewright.di import Level
-from gatewright.types import Handshake, Identity
+from gatewright.types import DisconnectReason, Handshake, Identity
 
 __all__ = ["Context"]
 
@@ -22,6 +22,7 @@ class Context:
         "_connection",
         "_identity",
         "call_id",
+        "converted",
         "data",
         "event",
         "handshake",
@@ -29,12 +30,14 @@ class Context:
         "namespace",
         "path",
         "payload",
+        "reason",
+        "room",
     )
 
     def __init__(
         self,
         namespace: str,
-        path: Mapping[str, Any],
+        path: Mapping[str, str],
         handshake: Handshake,
         connection: Connection | None = None,
         event: str | None = None,
@@ -51,6 +54,11 @@ class Context:
         self.payload: Any = None
         """What the handler will get as its payload, once it is decoded."""
         self.level: Level | None = None
+        """Where narrower things than the application's are injected from."""
+        self.reason: DisconnectReason | None = None
+        self.room: str | None = None
+        self.converted: Mapping[tuple[str, Any], Any] = {}
+        """Path parameters by name and annotation."""
         self._connection = connection
         self._identity: Identity[Any] | None = None
 

@@ -27,6 +27,7 @@ class Codec(Protocol):
     name: str
     binary: bool
     null: bytes
+    empty: bytes
 
     def envelope(self, message: str | bytes) -> Envelope:
         """Read a client's frame, its data left raw; raises `FrameError`."""
@@ -49,6 +50,7 @@ class JsonCodec:
     name = "json"
     binary = False
     null = b"null"
+    empty = b"[]"
 
     def __init__(self, dec_hook: DecHook | None = None, enc_hook: EncHook | None = None) -> None:
         self._dec_hook = dec_hook
@@ -79,6 +81,7 @@ class MsgpackCodec:
     name = "msgpack"
     binary = True
     null = b"\xc0"
+    empty = b"\x90"
 
     def __init__(self, dec_hook: DecHook | None = None, enc_hook: EncHook | None = None) -> None:
         self._dec_hook = dec_hook

@@ -1,0 +1,131 @@
+"""One plan per handler and hook, compiled when the application starts."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, cast
+
+from gatewright.arguments import Arguments, Payload
+from gatewright.catching import Catchers
+from gatewright.context import Context
+from gatewright.di import Depth, Level
+from gatewright.guards import Guards
+from gatewright.interceptors import Around, wrap
+from gatewright.protocol.codecs import Codec
+
+__all__ = ["EventPlan", "HookPlan", "open_level"]
+
+
+@asynccontextmanager
+async def open_level(context: Context, connection: Level, depth: Depth) -> AsyncIterator[None]:
+    """Give a context the level it injects from; an event's own is closed at the end."""
+    if depth is Depth.EVENT:
+        async with connection.event({Context: context}) as level:
+            context.level = level
+            yield
+    else:
+        context.level = connection
+        yield
+
+
+class EventPlan:
+    """Everything that one event needs: guards → data → interceptors → handler."""
+
+    __slots__ = (
+        "_arguments",
+        "_catchers",
+        "_depth",
+        "_guards",
+        "_handler",
+        "_inside",
+        "_payload",
+        "_simple",
+        "event",
+        "stream",
+    )
+
+    def __init__(
+        self,
+        event: str,
+        handler: Callable[..., Any],
+        arguments: Arguments,
+        payload: Payload,
+        guards: Guards,
+        interceptors: Sequence[Around],
+        catchers: Catchers,
+        *,
+        stream: bool,
+    ) -> None:
+        self.event = event
+        self.stream = stream
+        self._handler = handler
+        self._arguments = arguments
+        self._payload = payload
+        self._guards = guards
+        self._catchers = catchers
+        self._depth = max(arguments.level, guards.level)
+        self._inside = wrap(interceptors, self._handle)
+        # Most handlers: nothing around them, nothing to open, nothing to wait for.
+        self._simple = (
+            not stream
+            and not guards
+            and not interceptors
+            and arguments.direct
+            and self._depth is Depth.APP
+        )
+
+    async def run(self, context: Context, codec: Codec, connection: Level) -> Any:
+        """The handler's result. Event resources are closed when it returns: a failed commit raises."""
+        if self._simple:
+            self._payload.decode(context, codec)
+            return await self._handler(*self._arguments.values(context))
+        if self._depth is Depth.APP:
+            return await self._steps(context, codec)
+        async with open_level(context, connection, self._depth):
+            return await self._steps(context, codec)
+
+    @asynccontextmanager
+    async def items(
+        self, context: Context, codec: Codec, connection: Level
+    ) -> AsyncIterator[AsyncIterator[Any]]:
+        """A stream's items. Generator and event resources are closed at the end, in this order."""
+        async with open_level(context, connection, self._depth):
+            iterator = cast(AsyncIterator[Any], await self._steps(context, codec))
+            try:
+                yield iterator
+            finally:
+                close = getattr(iterator, "aclose", None)
+                if close is not None:
+                    await close()
+
+    async def _steps(self, context: Context, codec: Codec) -> Any:
+        if self._guards:
+            await self._guards.check(context)
+        self._payload.decode(context, codec)
+        return await self._inside(context)
+
+    async def _handle(self, context: Context) -> Any:
+        if self._arguments.direct:
+            called = self._handler(*self._arguments.values(context))
+        else:
+            called = await self._arguments.call(self._handler, context)
+        # A stream's call is the iterator itself.
+        return called if self.stream else await called
+
+    async def end(self, error: Exception, context: Context) -> Any:
+        """The `EventError` that ends the call instead of a result."""
+        return await self._catchers.end(error, context)
+
+
+class HookPlan:
+    """One hook of one gateway."""
+
+    __slots__ = ("_arguments", "_method", "where")
+
+    def __init__(self, where: str, method: Callable[..., Any], arguments: Arguments) -> None:
+        self.where = where
+        self._method = method
+        self._arguments = arguments
+
+    async def run(self, context: Context, connection: Level) -> Any:
+        async with open_level(context, connection, self._arguments.level):
+            return await (await self._arguments.call(self._method, context))

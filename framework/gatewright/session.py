@@ -1,0 +1,382 @@
+"""One connection's life: its inbox, the lane of its events, its streams, its end."""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from msgspec import UNSET
+
+from gatewright.connection import Connection
+from gatewright.context import Context
+from gatewright.di import Level
+from gatewright.errors import ErrorCode, EventError
+from gatewright.node import Node
+from gatewright.plans import EventPlan
+from gatewright.protocol.close import CloseCode
+from gatewright.protocol.codecs import FrameError
+from gatewright.protocol.frames import Answer, Envelope, ErrorBody, ExceptionBody, Failure, Item
+from gatewright.protocol.frames import Message as MessageFrame
+from gatewright.protocol.limits import Limits
+from gatewright.types import DisconnectReason
+
+__all__ = ["Hooks", "Session"]
+
+logger = logging.getLogger("gatewright")
+
+
+class Hooks(Protocol):
+    """What a session asks of its gateways besides their events."""
+
+    async def connect(self, context: Context, level: Level) -> None:
+        """Run the connect hooks; raises what one raises."""
+        ...
+
+    async def disconnect(self, context: Context, level: Level) -> None:
+        """Run the hooks of the end; never raises."""
+        ...
+
+
+class Call(Context):
+    """An event on its way through the lane."""
+
+    __slots__ = ("cancelled", "plan", "task")
+
+    plan: EventPlan
+    task: asyncio.Task[None] | None
+    cancelled: bool
+
+
+class Session:
+    """Feeds a connection's messages to its plans, one after another (`concurrency` at a time).
+
+    The transport calls `feed` for each message and never waits for a handler; while `full`, it
+    reads no further.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        connection: Connection,
+        opening: Context,
+        level: Level,
+        plans: Mapping[str, EventPlan],
+        hooks: Hooks,
+        concurrency: int,
+    ) -> None:
+        self.connection = connection
+        self._node = node
+        self._opening = opening
+        self._level = level
+        self._plans = plans
+        self._hooks = hooks
+        self._concurrency = concurrency
+        settings = node.settings
+        self._limits = Limits(settings)
+        self._max_calls = settings.max_calls
+        self._max_inbox = settings.inbox
+        self._inbox: deque[Call] = deque()
+        self._open: dict[int, Call] = {}
+        self._streams: set[asyncio.Task[None]] = set()
+        self._workers: list[asyncio.Task[None]] = []
+        self._idle: deque[asyncio.Future[None]] = deque()
+        self._room: asyncio.Future[None] | None = None
+        self._over = False
+
+    # From the transport
+
+    def start(self) -> None:
+        """Run the connect hooks, then the events: from now on `feed` is served."""
+        task = asyncio.get_running_loop().create_task(self._begin())
+        self._workers.append(task)
+
+    @property
+    def full(self) -> bool:
+        return len(self._inbox) >= self._max_inbox
+
+    async def room(self) -> None:
+        """Wait until the inbox has room again."""
+        while self.full and not self._over:
+            self._room = asyncio.get_running_loop().create_future()
+            await self._room
+
+    def feed(self, message: str | bytes) -> None:
+        """Take one message of the client."""
+        if not self._limits.message():
+            self._refuse_rate(None, None)
+            return
+        try:
+            envelope = self.connection.codec.envelope(message)
+        except FrameError as error:
+            self._fail(None, None, EventError(ErrorCode.BAD_FRAME, str(error)))
+            return
+        event, call_id = envelope.event, envelope.id
+        if isinstance(event, str):
+            self._event(event, None if call_id is UNSET else call_id, envelope)  # type: ignore[arg-type]
+        elif envelope.op is not UNSET:
+            self._control(envelope)
+        elif call_id is not UNSET:
+            # An answer nobody waits for has come too late: its caller was told so.
+            self._node.calls.answer(self.connection, envelope)
+        else:
+            self._fail(
+                None, None, EventError(ErrorCode.BAD_FRAME, "expected event, id or op, got neither")
+            )
+
+    async def end(self, reason: DisconnectReason) -> None:
+        """The socket is lost: finish what was received, run the hooks of the end, free everything.
+
+        Streams end at once; handlers and hooks have `finish_timeout` seconds.
+        """
+        self._over = True
+        self.connection.outbox.close(reason.code, reason.text)
+        self._node.calls.lost(self.connection.id)
+        for stream in self._streams:
+            stream.cancel()
+        for waiting in self._idle:
+            _wake(waiting)
+        self._idle.clear()
+        limit = self._node.settings.finish_timeout
+        tasks = [*self._workers, *self._streams]
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=limit)
+            for task in late:
+                task.cancel()
+            if late:
+                logger.warning(
+                    "%r: %d handlers were still running %g s after the connection was lost",
+                    self.connection,
+                    len(late),
+                    limit,
+                )
+                await asyncio.wait(late, timeout=limit)
+        self._opening.reason = reason
+        try:
+            async with asyncio.timeout(limit):
+                await self._hooks.disconnect(self._opening, self._level)
+        except TimeoutError:
+            logger.error("%r: its hooks took longer than %g s", self.connection, limit)
+        finally:
+            await self._free()
+
+    async def _free(self) -> None:
+        connection = self.connection
+        try:
+            if connection.joined:
+                await self._node.backplane.mark(
+                    connection.namespace, "leave", connection.id, list(connection.joined)
+                )
+        finally:
+            self._node.namespaces.exit(connection.namespace, connection)
+            try:
+                await self._level.aclose()
+            except Exception:
+                logger.exception("%r: its resources failed to close", connection)
+            await connection.outbox.aclose()
+
+    # What a frame is
+
+    def _event(self, event: str, call_id: int | None, envelope: Envelope) -> None:
+        plan = self._plans.get(event)
+        if plan is None:
+            message = f"no handler for the event {event[:64]!r}"
+            self._fail(call_id, event, EventError(ErrorCode.UNKNOWN_EVENT, message))
+            return
+        # Known events only: a client's inventions must not fill a table.
+        if not self._limits.event(event):
+            self._refuse_rate(call_id, event)
+            return
+        if call_id is not None:
+            if call_id in self._open:
+                # Sent again before its end: the one answer serves both.
+                return
+            if len(self._open) >= self._max_calls:
+                message = f"more than {self._max_calls} calls under way"
+                self._fail(call_id, event, EventError(ErrorCode.TOO_MANY, message))
+                return
+        elif plan.stream:
+            message = "expected a call with an id: this event answers with a stream"
+            self._fail(None, event, EventError(ErrorCode.INVALID, message))
+            return
+        opening = self._opening
+        call = Call(
+            opening.namespace,
+            opening.path,
+            opening.handshake,
+            self.connection,
+            event,
+            envelope.data,
+            call_id,
+        )
+        call.converted = opening.converted
+        call.plan = plan
+        call.task = None
+        call.cancelled = False
+        if call_id is not None:
+            self._open[call_id] = call
+        self._inbox.append(call)
+        if self._idle:
+            _wake(self._idle.popleft())
+
+    def _control(self, envelope: Envelope) -> None:
+        if envelope.op != "cancel" or not isinstance(envelope.id, int):
+            message = f"expected the op cancel with an id, got {str(envelope.op)[:64]!r}"
+            self._fail(None, None, EventError(ErrorCode.BAD_FRAME, message))
+            return
+        call = self._open.get(envelope.id)
+        # An unknown id is no error: the end of the call and its cancel crossed on the way.
+        if call is not None and not call.cancelled:
+            call.cancelled = True
+            if call.task is not None:
+                call.task.cancel()
+            else:
+                self._end(call, EventError(ErrorCode.CANCELLED))
+
+    # The lane
+
+    async def _begin(self) -> None:
+        try:
+            async with asyncio.timeout(self._node.settings.open_timeout) as limit:
+                await self._hooks.connect(self._opening, self._level)
+        except EventError as error:
+            self._close(CloseCode.FORBIDDEN, error.message or error.code)
+            return
+        except TimeoutError:
+            if limit.expired():
+                self._close(CloseCode.OPEN_TIMEOUT, "the connect hooks took too long")
+                return
+            logger.exception("%r: a connect hook failed", self.connection)
+            self._close(CloseCode.INTERNAL, "internal error")
+            return
+        except Exception:
+            logger.exception("%r: a connect hook failed", self.connection)
+            self._close(CloseCode.INTERNAL, "internal error")
+            return
+        loop = asyncio.get_running_loop()
+        self._workers += [loop.create_task(self._work()) for _ in range(self._concurrency - 1)]
+        await self._work()
+
+    def _close(self, code: CloseCode, reason: str) -> None:
+        self._inbox.clear()
+        self._over = True
+        self.connection.outbox.close(code, reason)
+
+    async def _work(self) -> None:
+        inbox = self._inbox
+        loop = asyncio.get_running_loop()
+        task = asyncio.current_task()
+        assert task is not None
+        while True:
+            while inbox:
+                call = inbox.popleft()
+                if self._room is not None and not self.full:
+                    _wake(self._room)
+                    self._room = None
+                if call.cancelled:
+                    continue
+                if call.plan.stream:
+                    stream = loop.create_task(self._stream(call))
+                    call.task = stream
+                    self._streams.add(stream)
+                    stream.add_done_callback(self._streams.discard)
+                else:
+                    call.task = task
+                    await self._handle(call, task)
+            if self._over:
+                return
+            waiting = loop.create_future()
+            self._idle.append(waiting)
+            await waiting
+
+    async def _handle(self, call: Call, task: asyncio.Task[None]) -> None:
+        plan = call.plan
+        try:
+            try:
+                result = await plan.run(call, self.connection.codec, self._level)
+            except Exception as error:
+                self._end(call, await plan.end(error, call))
+            else:
+                self._answer(call, result)
+        except asyncio.CancelledError:
+            # Ours to swallow only if the client's cancel was the sole reason.
+            if not call.cancelled or task.uncancel() > 0:
+                raise
+            self._end(call, EventError(ErrorCode.CANCELLED))
+        else:
+            if call.cancelled and task.cancelling():
+                # The handler swallowed its cancellation, or ended in the same moment.
+                task.uncancel()
+
+    async def _stream(self, call: Call) -> None:
+        plan, codec, outbox = call.plan, self.connection.codec, self.connection.outbox
+        assert call.call_id is not None
+        try:
+            try:
+                async with plan.items(call, codec, self._level) as items:
+                    async for item in items:
+                        await outbox.room()
+                        outbox.push(codec.encode(Item(call.call_id, item)))
+                self._answer(call, None)
+            except Exception as error:
+                self._end(call, await plan.end(error, call))
+        except asyncio.CancelledError:
+            code = ErrorCode.CANCELLED if call.cancelled else ErrorCode.INTERRUPTED
+            self._end(call, EventError(code))
+            if not call.cancelled:
+                raise
+
+    # Answers
+
+    def _answer(self, call: Call, result: Any) -> None:
+        call_id = call.call_id
+        if call_id is None or self._open.pop(call_id, None) is None:
+            return
+        try:
+            frame = self.connection.codec.encode(Answer(call_id, result))
+        except Exception:
+            logger.exception("%s %r: its result cannot be encoded", call.namespace, call.event)
+            error = EventError(ErrorCode.INTERNAL, "the result cannot be encoded")
+            self._fail(call_id, call.event, error)
+            return
+        self.connection.outbox.push(frame)
+
+    def _end(self, call: Call, error: EventError) -> None:
+        if call.call_id is None:
+            self._fail(None, call.event, error)
+        elif self._open.pop(call.call_id, None) is not None:
+            self._fail(call.call_id, call.event, error)
+
+    def _fail(self, call_id: int | None, event: str | None, error: EventError) -> None:
+        codec = self.connection.codec
+        details = UNSET if error.details is None else error.details
+        try:
+            frame = codec.encode(self._failure(call_id, event, error, details))
+        except Exception:
+            logger.exception("the details of %r cannot be encoded", error)
+            frame = codec.encode(self._failure(call_id, event, error, UNSET))
+        self.connection.outbox.push(frame)
+
+    @staticmethod
+    def _failure(
+        call_id: int | None, event: str | None, error: EventError, details: Any
+    ) -> Failure | MessageFrame:
+        if call_id is not None:
+            return Failure(call_id, ErrorBody(error.code, error.message, details))
+        body = ExceptionBody(
+            error.code, error.message, details, UNSET if event is None else event[:64]
+        )
+        return MessageFrame("exception", body)
+
+    def _refuse_rate(self, call_id: int | None, event: str | None) -> None:
+        if self._limits.violation():
+            self._close(CloseCode.TOO_MANY, "too many messages")
+            return
+        self._fail(call_id, event, EventError(ErrorCode.TOO_MANY, "too many messages; slow down"))
+
+
+def _wake(waiting: asyncio.Future[None]) -> None:
+    if not waiting.done():
+        waiting.set_result(None)
+
+
