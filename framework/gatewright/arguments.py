@@ -10,6 +10,7 @@ from gatewright.context import Context
 from gatewright.declare.payloads import payload_type
 from gatewright.declare.specs import Parameter, Source
 from gatewright.di import Container, Depth
+from gatewright.identities import is_optional
 from gatewright.errors import ErrorCode, EventError
 from gatewright.protocol.codecs import Codec, decode_errors, describe
 
@@ -78,6 +79,8 @@ class Arguments:
             self.level = max(self.level, level)
             self.waits = True
             return lambda context: cast(Any, context.level).aget(kind)
+        if source is Source.PRINCIPAL and not is_optional(parameter.kind):
+            return _required_principal
         return _SIMPLE[source]
 
     def values(self, context: Context) -> list[Any]:
@@ -100,7 +103,14 @@ class Arguments:
         return function(*positional, **named)
 
 
+def _required_principal(context: Context) -> Any:
+    if context.identity is None:
+        raise EventError(ErrorCode.UNAUTHENTICATED, "this needs an identity")
+    return context.identity.principal
+
+
 _SIMPLE: dict[Source, Getter] = {
+    Source.EMITTER: lambda context: context.emitter,
     Source.CONNECTION: lambda context: context.connection,
     Source.CONTEXT: lambda context: context,
     Source.HANDSHAKE: lambda context: context.handshake,

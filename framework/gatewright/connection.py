@@ -35,6 +35,7 @@ class Connection:
         "id",
         "joined",
         "outbox",
+        "renewed",
     )
 
     def __init__(
@@ -62,6 +63,8 @@ class Connection:
         self._state = state
         self._admit = admit
         self._refresh = refresh
+        self.renewed: Callable[[], None] | None = None
+        """Called when the identity has changed."""
 
     def __repr__(self) -> str:
         return f"<Connection {self.id} of {self.namespace}>"
@@ -167,6 +170,8 @@ class Connection:
         identity = await self._refresh(self, auth)
         before, self._identity = self.user, identity
         self._node.namespaces[self.namespace].rename(self, before)
+        if self.renewed is not None:
+            self.renewed()
 
     async def disconnect(self, reason: str = "") -> None:
         """Close this connection for good (4500), after everything that was emitted to it."""

@@ -7,6 +7,7 @@ from msgspec import Raw
 
 from gatewright.connection import Connection
 from gatewright.di import Level
+from gatewright.emitter import Emitter
 from gatewright.types import DisconnectReason, Handshake, Identity
 
 __all__ = ["Context"]
@@ -22,8 +23,10 @@ class Context:
         "_connection",
         "_identity",
         "call_id",
+        "connected",
         "converted",
         "data",
+        "emitter",
         "event",
         "handshake",
         "level",
@@ -59,8 +62,24 @@ class Context:
         self.room: str | None = None
         self.converted: Mapping[tuple[str, Any], Any] = {}
         """Path parameters by name and annotation."""
+        self.emitter: Emitter | None = None
+        """Bound to this namespace; None while the connection opens."""
+        self.connected = 0
+        """How many gateways' connect hooks have finished."""
         self._connection = connection
         self._identity: Identity[Any] | None = None
+
+    def connect(self, connection: Connection, emitter: Emitter) -> None:
+        """The connection has opened."""
+        self._connection = connection
+        self.emitter = emitter
+
+    def derive(self) -> "Context":
+        """The same place, for a hook of its own."""
+        context = Context(self.namespace, self.path, self.handshake, self._connection)
+        context.converted = self.converted
+        context.emitter = self.emitter
+        return context
 
     @property
     def connection(self) -> Connection:

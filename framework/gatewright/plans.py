@@ -1,5 +1,6 @@
 """One plan per handler and hook, compiled when the application starts."""
 
+import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, cast
@@ -11,6 +12,8 @@ from gatewright.di import Depth, Level
 from gatewright.guards import Guards
 from gatewright.interceptors import Around, wrap
 from gatewright.protocol.codecs import Codec
+
+logger = logging.getLogger("gatewright")
 
 __all__ = ["EventPlan", "HookPlan", "open_level"]
 
@@ -129,3 +132,7 @@ class HookPlan:
     async def run(self, context: Context, connection: Level) -> Any:
         async with open_level(context, connection, self._arguments.level):
             return await (await self._arguments.call(self._method, context))
+
+    def log_failure(self, context: Context) -> None:
+        """Log the exception being handled."""
+        logger.exception("%s: %s failed", context.namespace, self.where)

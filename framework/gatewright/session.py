@@ -12,6 +12,7 @@ from gatewright.connection import Connection
 from gatewright.context import Context
 from gatewright.di import Level
 from gatewright.errors import ErrorCode, EventError
+from gatewright.expiry import Expiry
 from gatewright.node import Node
 from gatewright.plans import EventPlan
 from gatewright.protocol.close import CloseCode
@@ -64,6 +65,7 @@ class Session:
         plans: Mapping[str, EventPlan],
         hooks: Hooks,
         concurrency: int,
+        expiry: Expiry,
     ) -> None:
         self.connection = connection
         self._node = node
@@ -72,6 +74,7 @@ class Session:
         self._plans = plans
         self._hooks = hooks
         self._concurrency = concurrency
+        self._expiry = expiry
         settings = node.settings
         self._limits = Limits(settings)
         self._max_calls = settings.max_calls
@@ -88,6 +91,7 @@ class Session:
 
     def start(self) -> None:
         """Run the connect hooks, then the events: from now on `feed` is served."""
+        self._expiry.watch()
         task = asyncio.get_running_loop().create_task(self._begin())
         self._workers.append(task)
 
@@ -103,16 +107,21 @@ class Session:
 
     def feed(self, message: str | bytes) -> None:
         """Take one message of the client."""
-        if not self._limits.message():
-            self._refuse_rate(None, None)
-            return
+        allowed = self._limits.message()
         try:
+            # Read even when it is over the rate: a call must learn that it was refused.
             envelope = self.connection.codec.envelope(message)
         except FrameError as error:
-            self._fail(None, None, EventError(ErrorCode.BAD_FRAME, str(error)))
+            if allowed:
+                self._fail(None, None, EventError(ErrorCode.BAD_FRAME, str(error)))
+            else:
+                self._refuse_rate(None, None)
             return
         event, call_id = envelope.event, envelope.id
-        if isinstance(event, str):
+        if not allowed:
+            is_call = isinstance(event, str) and call_id is not UNSET
+            self._refuse_rate(call_id if is_call else None, event or None)
+        elif isinstance(event, str):
             self._event(event, None if call_id is UNSET else call_id, envelope)  # type: ignore[arg-type]
         elif envelope.op is not UNSET:
             self._control(envelope)
@@ -130,6 +139,7 @@ class Session:
         Streams end at once; handlers and hooks have `finish_timeout` seconds.
         """
         self._over = True
+        self._expiry.stop()
         self.connection.outbox.close(reason.code, reason.text)
         self._node.calls.lost(self.connection.id)
         for stream in self._streams:
@@ -210,6 +220,7 @@ class Session:
             call_id,
         )
         call.converted = opening.converted
+        call.emitter = opening.emitter
         call.plan = plan
         call.task = None
         call.cancelled = False

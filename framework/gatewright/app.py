@@ -1,0 +1,197 @@
+"""The application: gateways put together, as one ASGI app or as routes of another."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from http import HTTPStatus
+from typing import Any
+
+from injector import Binder, Module
+from starlette.responses import PlainTextResponse
+from starlette.routing import BaseRoute, Router, WebSocketRoute
+from starlette.types import Receive, Scope, Send
+from typing_extensions import TypeForm, TypeVar
+
+from gatewright.backplane import Backplane, Memory
+from gatewright.blueprint import draw
+from gatewright.compiling import check_injection
+from gatewright.connection import Connection
+from gatewright.context import Context
+from gatewright.declare.specs import Catcher, Guard, Interceptor
+from gatewright.di import Container
+from gatewright.dispatcher import Dispatcher
+from gatewright.emitter import Emitter
+from gatewright.errors import NotStartedError
+from gatewright.node import Node
+from gatewright.protocol.codecs import DecHook, EncHook, JsonCodec, MsgpackCodec
+from gatewright.protocol.rates import TokenBucket
+from gatewright.settings import Settings
+from gatewright.transports.websocket import WebSocketDoor, deny
+from gatewright.types import Handshake
+
+__all__ = ["Gatewright"]
+
+T = TypeVar("T")
+
+Modules = Sequence[Module | type[Module] | Callable[[Binder], None]]
+
+
+class Gatewright:
+    """An ASGI application of gateways: `uvicorn module:app`.
+
+    Every declaration is read and checked here; `StartupError` names the first that is wrong.
+    Inside a Starlette or FastAPI app use `routes` (or mount it) together with `lifespan`.
+    """
+
+    def __init__(
+        self,
+        gateways: Sequence[type],
+        *,
+        modules: Modules = (),
+        guards: Sequence[Guard] = (),
+        interceptors: Sequence[Interceptor] = (),
+        errors: Sequence[Catcher] = (),
+        authenticate: Callable[..., Any] | None = None,
+        backplane: Backplane | None = None,
+        settings: Settings | None = None,
+        debug: bool = False,
+        dec_hook: DecHook | None = None,
+        enc_hook: EncHook | None = None,
+    ) -> None:
+        self._blueprint = draw(
+            gateways, guards, interceptors, errors, authenticate, hooked=dec_hook is not None
+        )
+        self._modules = tuple(modules)
+        self._backplane = backplane
+        self._debug = debug
+        self._codecs = (JsonCodec(dec_hook, enc_hook), MsgpackCodec(dec_hook, enc_hook))
+        self._dispatcher: Dispatcher | None = None
+        self._container: Container | None = None
+        self._accepting: TokenBucket | None = None
+        self.settings = settings or Settings()
+        self.emitter = Emitter()
+        """Emits from anywhere in this process, once the application has started."""
+        self._routes = [
+            WebSocketRoute(
+                path,
+                WebSocketDoor(path, lambda: self._dispatcher, lambda: self._accepting),
+                name=path,
+            )
+            for path in self._blueprint.namespaces
+        ]
+        self._router = Router(self._routes, default=_nowhere, lifespan=self.lifespan)
+        check_injection(self._blueprint, self._build(()))
+
+    @property
+    def routes(self) -> list[BaseRoute]:
+        """A route per namespace, for `Starlette(routes=[*realtime.routes])`."""
+        return list(self._routes)
+
+    @property
+    def running(self) -> bool:
+        """Whether its lifespan has started and not yet ended."""
+        return self._dispatcher is not None
+
+    def __len__(self) -> int:
+        """How many connections are open in this process."""
+        return len(self._dispatcher) if self._dispatcher is not None else 0
+
+    def __bool__(self) -> bool:
+        # An application without connections is still an application.
+        return True
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._router(scope, receive, send)
+
+    @asynccontextmanager
+    async def lifespan(self, app: object = None, /) -> AsyncIterator[None]:
+        """Run the application: `Starlette(lifespan=realtime.lifespan)`, or inside your own."""
+        async with self.run():
+            yield
+
+    @asynccontextmanager
+    async def run(self, overrides: Modules = ()) -> AsyncIterator[None]:
+        """Run it with some bindings replaced, as `gatewright.testing` does."""
+        if self._dispatcher is not None:
+            raise NotStartedError(
+                "expected a lifespan that has not started, got one that is running already; "
+                "the application runs once in a process, pass its lifespan to one app only"
+            )
+        async with AsyncExitStack() as stack:
+            container = self._build(overrides)
+            stack.push_async_callback(container.aclose)
+            namespaces = self._blueprint.namespaces
+            templates = {path: each.template for path, each in namespaces.items()}
+            node = Node(self.settings, self._backplane or Memory(), self._codecs, templates)
+            await node.start()
+            stack.push_async_callback(node.stop)
+            self.emitter.attach(node)
+            stack.callback(self.emitter.attach, None)
+            rate = self.settings.accept_rate
+            now = asyncio.get_running_loop().time()
+            self._accepting = TokenBucket(rate, now) if rate is not None else None
+            self._container = container
+            dispatcher = Dispatcher(self._blueprint, container, node, debug=self._debug)
+            stack.push_async_callback(dispatcher.stop)
+            await dispatcher.start()
+            self._dispatcher = dispatcher
+            stack.callback(self._forget)
+            yield
+
+    def _forget(self) -> None:
+        """New connections are refused from here on; those that are open are closed next."""
+        self._dispatcher = None
+        self._container = None
+
+    async def aget(self, kind: TypeForm[T], /) -> T:
+        """Something of the application's level, opened if it is a resource not yet open."""
+        return await self._running().aget(kind)
+
+    def get(self, kind: TypeForm[T], /) -> T:
+        """Something of the application's level that needs no opening, or is open already."""
+        return self._running().get(kind)
+
+    def provide(self, kind: TypeForm[T], /) -> Callable[[], AsyncIterator[T]]:
+        """A dependency of HTTP routes: `Depends(realtime.provide(Repository))`.
+
+        The route gets what a handler would; event-scoped resources live as long as the request.
+        """
+
+        async def dependency() -> AsyncIterator[T]:
+            container = self._running()
+            async with container.connection({}) as connection, connection.event({}) as level:
+                yield await level.aget(kind)
+
+        return dependency
+
+    def _running(self) -> Container:
+        if self._container is None:
+            raise NotStartedError("the application is not running: its lifespan has not started")
+        return self._container
+
+    def _build(self, overrides: Modules) -> Container:
+        app: Mapping[type, object] = {
+            Emitter: self.emitter,
+            Settings: self.settings,
+            Gatewright: self,
+        }
+        return Container(
+            self._modules,
+            overrides=overrides,
+            app=app,
+            connection=(Connection, Handshake),
+            event=(Context,),
+        )
+
+
+async def _nowhere(scope: Scope, receive: Receive, send: Send) -> None:
+    """What is asked of a path without a gateway."""
+    if scope["type"] == "websocket":
+        await deny(scope, receive, send, HTTPStatus.NOT_FOUND, "Not Found")
+        return
+    text = "This is a WebSocket application."
+    await PlainTextResponse(text, HTTPStatus.UPGRADE_REQUIRED, {"Upgrade": "websocket"})(
+        scope, receive, send
+    )
+
+

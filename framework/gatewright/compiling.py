@@ -1,0 +1,209 @@
+"""From a blueprint to plans: instances are created, parameters bound, once per start."""
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from gatewright.arguments import Arguments, Payload
+from gatewright.blueprint import (
+    Blueprint,
+    GatewayBlueprint,
+    GuardBlueprint,
+    NamespaceBlueprint,
+)
+from gatewright.catching import Catchers
+from gatewright.declare.specs import CatchMethod, Parameter, Source
+from gatewright.di import Container, Depth
+from gatewright.emitter import Emitter
+from gatewright.errors import StartupError
+from gatewright.guards import Guards
+from gatewright.node import Address, Node
+from gatewright.plans import EventPlan, HookPlan
+
+__all__ = ["Compiler", "GatewayPlan", "check_injection"]
+
+
+class GatewayPlan:
+    """One running gateway: its instance and its compiled hooks."""
+
+    def __init__(self, instance: object, hooks: Mapping[str, HookPlan]) -> None:
+        self.instance = instance
+        self.hooks = hooks
+
+
+def check_injection(blueprint: Blueprint, container: Container) -> None:
+    """Raise `StartupError` for whatever the container could not provide."""
+    for each in _gateways(blueprint):
+        container.create_recipe(each.gateway.cls, dict.fromkeys(each.emitters, None))
+    for target in _classes(blueprint):
+        _check_app_level(target, container)
+    for parameter, where, app_only in _injections(blueprint):
+        recipe = container.recipe(parameter.kind)
+        if app_only and recipe.level is not Depth.APP:
+            name = getattr(parameter.kind, "__name__", str(parameter.kind))
+            raise StartupError(
+                f"{where}, parameter {parameter.name!r}",
+                expected="something of the application's level: there is no connection here",
+                got=f"Inject[{name}], which needs the {recipe.level} level",
+                fix="Take it in a handler, or bind it app_scoped.",
+            )
+
+
+class Compiler:
+    """Compiles one start of an application; remembers what it created, to create it once."""
+
+    def __init__(
+        self, blueprint: Blueprint, container: Container, node: Node, *, debug: bool
+    ) -> None:
+        self._blueprint = blueprint
+        self._container = container
+        self._node = node
+        self._debug = debug
+        self._injected: dict[Any, Any] = {}
+        self._instances: dict[type, Any] = {}
+
+    async def prepare(self) -> None:
+        """Create everything of the application's level that any plan takes."""
+        container = self._container
+        for parameter, _, _ in _injections(self._blueprint):
+            kind = parameter.kind
+            if kind not in self._injected and container.recipe(kind).level is Depth.APP:
+                self._injected[kind] = await container.aget(kind)
+        for target in _classes(self._blueprint):
+            if target not in self._instances:
+                self._instances[target] = await container.create(target, {})
+
+    async def gateway(
+        self, namespace: NamespaceBlueprint, blueprint: GatewayBlueprint
+    ) -> tuple[GatewayPlan, dict[str, EventPlan]]:
+        """Create one gateway and compile its handlers and hooks."""
+        gateway, template = blueprint.gateway, namespace.template
+        bound = None
+        if not template.parameters:
+            bound = Emitter(self._node, Address(template.path, template.emits))
+        instance = await self._container.create(
+            gateway.cls, dict.fromkeys(blueprint.emitters, bound)
+        )
+        constants = {Source.EMITTER: bound} if bound is not None else {}
+        hooks = {
+            kind: HookPlan(
+                hook.where,
+                getattr(instance, hook.method),
+                self.arguments(hook.parameters, constants),
+            )
+            for kind, hook in gateway.hooks.items()
+        }
+        plans: dict[str, EventPlan] = {}
+        for event, handler in gateway.handlers.items():
+            spec = handler.spec
+            interceptors = (
+                *self._blueprint.interceptors,
+                *gateway.spec.interceptors,
+                *spec.interceptors,
+            )
+            guards = (
+                *self._blueprint.guards,
+                # Every gateway of a namespace guards all of it.
+                *(guard for each in namespace.gateways for guard in each.guards),
+                *blueprint.handler_guards[event],
+            )
+            catchers = Catchers(
+                (
+                    self._catches(blueprint.handler_errors[event], instance),
+                    self._catches(blueprint.errors, instance),
+                    self._catches(self._blueprint.errors, instance),
+                ),
+                debug=self._debug,
+            )
+            plans[event] = EventPlan(
+                event,
+                getattr(instance, handler.method),
+                self.arguments(handler.parameters, constants),
+                Payload(handler.method, handler.payload, list(self._node.codecs.values())),
+                self.guards(guards, constants),
+                [self._target(each) for each in interceptors],
+                catchers,
+                stream=handler.stream,
+            )
+        return GatewayPlan(instance, hooks), plans
+
+    def guards(
+        self, guards: Sequence[GuardBlueprint], constants: Mapping[Source, Any] | None = None
+    ) -> Guards:
+        return Guards(
+            [
+                (self._target(each.target), self.arguments(each.parameters, constants))
+                for each in guards
+            ],
+            self._node.settings.guard_timeout,
+        )
+
+    def arguments(
+        self, parameters: Sequence[Parameter], constants: Mapping[Source, Any] | None = None
+    ) -> Arguments:
+        return Arguments(parameters, self._container, constants or {}, self._injected)
+
+    def _target(self, target: Any) -> Callable[..., Any]:
+        function: Callable[..., Any] = self._instances[target] if inspect.isclass(target) else target
+        return function
+
+    def _catches(
+        self, catches: Iterable[CatchMethod], instance: object
+    ) -> list[tuple[type[Exception], Any]]:
+        return [
+            (
+                each.exception,
+                each.function if each.method is None else getattr(instance, each.method),
+            )
+            for each in catches
+        ]
+
+
+def _gateways(blueprint: Blueprint) -> Iterable[GatewayBlueprint]:
+    for namespace in blueprint.namespaces.values():
+        yield from namespace.gateways
+
+
+def _classes(blueprint: Blueprint) -> Iterable[type]:
+    """Guards and interceptors that are classes to inject."""
+    targets: list[Any] = [guard.target for guard in blueprint.guards]
+    targets += blueprint.interceptors
+    for each in _gateways(blueprint):
+        targets += [guard.target for guard in each.guards]
+        targets += each.gateway.spec.interceptors
+        for handler in each.gateway.handlers.values():
+            targets += [guard.target for guard in each.handler_guards[handler.event]]
+            targets += handler.spec.interceptors
+    return (target for target in targets if inspect.isclass(target))
+
+
+def _injections(blueprint: Blueprint) -> Iterable[tuple[Parameter, str, bool]]:
+    """Every `Inject[T]` parameter, where it stands, and whether only the app's level is there."""
+    found: list[tuple[Parameter, str, bool]] = []
+    for guard in blueprint.guards:
+        found += [(parameter, guard.where, False) for parameter in guard.parameters]
+    if blueprint.authenticate is not None:
+        found += [(each, "authenticate", False) for each in blueprint.authenticate.parameters]
+    for each in _gateways(blueprint):
+        for handler in each.gateway.handlers.values():
+            found += [(parameter, handler.where, False) for parameter in handler.parameters]
+            for guard in each.handler_guards[handler.event]:
+                found += [(parameter, guard.where, False) for parameter in guard.parameters]
+        for guard in each.guards:
+            found += [(parameter, guard.where, False) for parameter in guard.parameters]
+        for hook in each.gateway.hooks.values():
+            app_only = hook.kind in ("on_start", "on_stop")
+            found += [(parameter, hook.where, app_only) for parameter in hook.parameters]
+    return (each for each in found if each[0].source is Source.INJECT)
+
+
+def _check_app_level(target: type, container: Container) -> None:
+    recipe = container.create_recipe(target, {})
+    if recipe.level is not Depth.APP:
+        raise StartupError(
+            f"{target.__name__}.__init__",
+            expected="a constructor that takes things of the application's level: "
+            "guards and interceptors are created once",
+            got=f"one that needs the {recipe.level} level",
+            fix="Take it as an Inject[T] parameter of a guard's __call__.",
+        )

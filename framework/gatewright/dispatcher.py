@@ -1,0 +1,281 @@
+"""Opens connections and hands their events to the plans of their namespace."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from secrets import token_urlsafe
+from typing import Any
+
+from msgspec import Struct
+
+from gatewright.arguments import Arguments, convert_path
+from gatewright.blueprint import Blueprint, NamespaceBlueprint
+from gatewright.catching import Catchers
+from gatewright.compiling import Compiler, GatewayPlan
+from gatewright.connection import Connection
+from gatewright.context import Context
+from gatewright.di import Container, Level
+from gatewright.emitter import Emitter, concrete
+from gatewright.errors import ErrorCode, EventError
+from gatewright.expiry import Expiry
+from gatewright.guards import Guards
+from gatewright.node import Node
+from gatewright.outbox import Outbox
+from gatewright.plans import EventPlan, HookPlan, open_level
+from gatewright.protocol.close import CloseCode
+from gatewright.protocol.codecs import Codec
+from gatewright.session import Session
+from gatewright.types import Handshake, Identity, Link
+
+__all__ = ["Dispatcher", "NoSuchPath", "Opening"]
+
+
+class NoSuchPath(Exception):
+    """A path parameter that is none of the values its handlers take."""
+
+
+class Opening(Struct):
+    """A connection that has passed its guards and waits for its socket."""
+
+    context: Context
+    level: Level
+    identity: Identity[Any] | None
+
+
+class NamespacePlan:
+    """Everything that runs in one namespace."""
+
+    def __init__(
+        self,
+        blueprint: NamespaceBlueprint,
+        gateways: Sequence[GatewayPlan],
+        plans: Mapping[str, EventPlan],
+        guards: Guards,
+    ) -> None:
+        self.blueprint = blueprint
+        self.gateways = gateways
+        self.plans = plans
+        self.guards = guards
+        self.admit = [
+            each.hooks["authorize_room"] for each in gateways if "authorize_room" in each.hooks
+        ]
+
+    async def connect(self, context: Context, level: Level) -> None:
+        """Run the connect hooks in the order of the gateways; the first failure ends it."""
+        for index, each in enumerate(self.gateways):
+            hook = each.hooks.get("on_connect")
+            if hook is not None:
+                await hook.run(context, level)
+            context.connected = index + 1
+
+    async def disconnect(self, context: Context, level: Level) -> None:
+        """Run the hooks of the end, last gateway first, of those that connected."""
+        for kind in ("on_disconnect", "on_end"):
+            for each in reversed(self.gateways[: context.connected]):
+                hook = each.hooks.get(kind)
+                if hook is not None:
+                    await _logged(hook, context, level)
+
+
+class Dispatcher:
+    """The running gateways of one application, whatever door a client comes through."""
+
+    def __init__(
+        self,
+        blueprint: Blueprint,
+        container: Container,
+        node: Node,
+        *,
+        debug: bool,
+    ) -> None:
+        self._blueprint = blueprint
+        self._container = container
+        self._debug = debug
+        self._namespaces: dict[str, NamespacePlan] = {}
+        self._sessions: dict[Session, asyncio.Task[Any]] = {}
+        self._authenticate: tuple[Callable[..., Any], Arguments] | None = None
+        self.node = node
+
+    def __len__(self) -> int:
+        """How many connections are open."""
+        return len(self._sessions)
+
+    async def start(self) -> None:
+        """Create the gateways, compile their plans, run `@on_start`."""
+        compiler = Compiler(self._blueprint, self._container, self.node, debug=self._debug)
+        await compiler.prepare()
+        if (known := self._blueprint.authenticate) is not None:
+            self._authenticate = known.function, compiler.arguments(known.parameters)
+        for path, namespace in self._blueprint.namespaces.items():
+            gateways: list[GatewayPlan] = []
+            plans: dict[str, EventPlan] = {}
+            for each in namespace.gateways:
+                gateway, own = await compiler.gateway(namespace, each)
+                gateways.append(gateway)
+                plans.update(own)
+            guards = compiler.guards(
+                (
+                    *self._blueprint.guards,
+                    *(guard for each in namespace.gateways for guard in each.guards),
+                )
+            )
+            self._namespaces[path] = NamespacePlan(namespace, gateways, plans, guards)
+        await self._run_hooks("on_start")
+
+    async def stop(self) -> None:
+        """Close what is still open, and run `@on_stop` of all gateways, the last one first."""
+        tasks = list(self._sessions.values())
+        for session in list(self._sessions):
+            session.connection.outbox.close(CloseCode.RESTART, "the server stops")
+        if tasks:
+            # Their transports end them as their clients answer the goodbye; who does not is cut.
+            _, late = await asyncio.wait(tasks, timeout=self.node.settings.finish_timeout)
+            for session in [each for each, task in self._sessions.items() if task in late]:
+                session.connection.outbox.abort()
+            if late:
+                await asyncio.wait(late, timeout=3 * self.node.settings.finish_timeout)
+        await self._run_hooks("on_stop")
+
+    async def _run_hooks(self, kind: str) -> None:
+        running = [
+            (path, gateway.hooks[kind])
+            for path, namespace in self._namespaces.items()
+            for gateway in namespace.gateways
+            if kind in gateway.hooks
+        ]
+        for path, hook in running if kind == "on_start" else reversed(running):
+            level = self._container.connection({})
+            context = Context(path, {}, Handshake(namespace=path))
+            async with level:
+                if kind == "on_start":
+                    await hook.run(context, level)
+                else:
+                    await _logged(hook, context, level)
+
+    # Opening
+
+    def convert(self, path: str, values: Mapping[str, str]) -> Mapping[tuple[str, Any], Any]:
+        """The path parameters as their handlers want them; raises `NoSuchPath`."""
+        converted: dict[tuple[str, Any], Any] = {}
+        for name, kind in self._namespaces[path].blueprint.conversions:
+            try:
+                converted[name, kind] = convert_path(values[name], kind)
+            except ValueError as error:
+                raise NoSuchPath(f"{name}: {error}") from None
+        return converted
+
+    async def open(
+        self, path: str, handshake: Handshake, converted: Mapping[tuple[str, Any], Any]
+    ) -> Opening:
+        """Authenticate and ask the connect guards; raises `EventError` for a refusal."""
+        namespace = self._namespaces[path]
+        context = Context(handshake.namespace, handshake.path, handshake)
+        context.converted = converted
+        seeds: dict[type, Any] = {Handshake: handshake}
+        level = self._container.connection(seeds)
+        try:
+            async with asyncio.timeout(self.node.settings.open_timeout):
+                identity = await self._identify(context, level)
+                context.identity = identity
+                async with open_level(context, level, namespace.guards.level):
+                    await namespace.guards.check(context)
+        except BaseException as error:
+            await level.aclose(error)
+            if isinstance(error, TimeoutError):
+                raise EventError(ErrorCode.TIMEOUT, "opening took too long") from None
+            if isinstance(error, Exception):
+                catchers = Catchers((), debug=self._debug)
+                raise await catchers.end(error, context) from error
+            raise
+        return Opening(context, level, identity)
+
+    async def _identify(self, context: Context, level: Level) -> Identity[Any] | None:
+        if self._authenticate is None:
+            return None
+        function, arguments = self._authenticate
+        async with open_level(context, level, arguments.level):
+            identity = await (await arguments.call(function, context))
+        if identity is not None and not isinstance(identity, Identity):
+            raise TypeError(
+                f"authenticate: expected an Identity or None, got {type(identity).__name__}"
+            )
+        return identity
+
+    def session(self, path: str, opening: Opening, link: Link, codec: Codec) -> Session:
+        """Give an opened connection its socket: its hooks run, then its events."""
+        namespace = self._namespaces[path]
+        blueprint = namespace.blueprint
+        context, node = opening.context, self.node
+        address = concrete(path, blueprint.template.emits, context.path)
+        connection = Connection(
+            token_urlsafe(16),
+            node,
+            address,
+            context.handshake,
+            opening.identity,
+            blueprint.state() if blueprint.state is not None else None,
+            codec,
+            Outbox(link, node.flusher, node.settings.outbox),
+            admit=self._admit(namespace, opening),
+            refresh=self._refresh(opening),
+        )
+        context.connect(connection, Emitter(node, address))
+        opening.level.seed(Connection, connection)
+        session = Session(
+            node,
+            connection,
+            context,
+            opening.level,
+            namespace.plans,
+            namespace,
+            blueprint.concurrency,
+            Expiry(connection),
+        )
+        node.namespaces.enter(address.namespace, connection)
+        task = asyncio.current_task()
+        assert task is not None
+        self._sessions[session] = task
+        return session
+
+    def forget(self, session: Session) -> None:
+        """A session has ended."""
+        self._sessions.pop(session, None)
+
+    def _admit(self, namespace: NamespacePlan, opening: Opening) -> Any:
+        async def admit(connection: Connection, room: str) -> None:
+            for hook in namespace.admit:
+                context = opening.context.derive()
+                context.room = room
+                if not await hook.run(context, opening.level):
+                    raise EventError(ErrorCode.FORBIDDEN, f"not allowed to join {room[:64]!r}")
+
+        return admit
+
+    def _refresh(self, opening: Opening) -> Any:
+        async def refresh(connection: Connection, auth: object) -> Identity[Any] | None:
+            before = connection.handshake
+            handshake = Handshake(
+                namespace=before.namespace,
+                path=before.path,
+                headers=before.headers,
+                cookies=before.cookies,
+                query=before.query,
+                auth=auth,
+                client=before.client,
+            )
+            context = Context(before.namespace, before.path, handshake)
+            context.converted = opening.context.converted
+            identity = await self._identify(context, opening.level)
+            connection.handshake = handshake
+            return identity
+
+        return refresh
+
+
+async def _logged(hook: HookPlan, context: Context, level: Level) -> None:
+    """Run a hook of the end: what it raises must not keep the next one from running."""
+    try:
+        await hook.run(context, level)
+    except Exception:
+        hook.log_failure(context)
+
+

@@ -1,0 +1,1 @@
+"""The doors: each knows the dispatcher, none knows another."""

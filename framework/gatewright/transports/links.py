@@ -1,0 +1,111 @@
+"""The outbox's way to a socket: plain ASGI, or straight to uvicorn's transport."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from starlette.types import Scope, Send
+
+from gatewright.protocol.close import clip_reason
+from gatewright.types import Frame, Link
+
+__all__ = ["EXTENSION", "AsgiLink", "DirectLink", "make_link"]
+
+EXTENSION = "gatewright.protocol"
+"""The ASGI extension under which `gatewright.server` hands over its protocol object."""
+
+
+class AsgiLink:
+    """Any ASGI server: one `send` per frame, awaited."""
+
+    immediate = False
+
+    def __init__(self, send: Send, cut: Callable[[], None]) -> None:
+        self._send = send
+        self._cut = cut
+
+    def write(self, frames: list[Frame]) -> bool:
+        return False
+
+    async def send(self, frame: Frame) -> None:
+        await self._send(frame.message)
+
+    async def close(self, code: int, reason: str) -> None:
+        await self._send({"type": "websocket.close", "code": code, "reason": clip_reason(reason)})
+
+    def abort(self) -> None:
+        # ASGI has no word for it: leaving the application is the most that can be done.
+        self._cut()
+
+
+class DirectLink:
+    """uvicorn's protocol object: frames of one tick leave in one write, and it can be aborted.
+
+    ASGI allows one message per send and uvicorn makes a system call of each, which is most of what
+    a message costs. The frames are encoded by the same library that uvicorn uses.
+    """
+
+    immediate = True
+
+    def __init__(self, send: Send, protocol: Any) -> None:
+        self._send = send
+        self._protocol = protocol
+
+    def write(self, frames: list[Frame]) -> bool:
+        protocol = self._protocol
+        if protocol.disconnected or protocol.close_sent or protocol.transport.is_closing():
+            # Gone: what is written now goes nowhere, as with any socket.
+            return True
+        if not protocol.writable.is_set():
+            return False
+        if frames:
+            if len(frames) == 1:
+                protocol.transport.write(wire(frames[0]))
+            else:
+                protocol.transport.write(b"".join([wire(frame) for frame in frames]))
+        return True
+
+    async def send(self, frame: Frame) -> None:
+        await self._protocol.writable.wait()
+        self.write([frame])
+
+    async def close(self, code: int, reason: str) -> None:
+        await self._send({"type": "websocket.close", "code": code, "reason": clip_reason(reason)})
+
+    def abort(self) -> None:
+        self._protocol.transport.abort()
+
+
+def wire(frame: Frame) -> bytes:
+    """The frame with its WebSocket header, encoded once for all its receivers."""
+    if frame.wire is None:
+        from websockets.frames import Frame as WebSocketFrame  # noqa: PLC0415  # an extra
+        from websockets.frames import Opcode  # noqa: PLC0415
+
+        payload = frame.payload
+        if isinstance(payload, str):
+            raw = WebSocketFrame(Opcode.TEXT, payload.encode())
+        else:
+            raw = WebSocketFrame(Opcode.BINARY, payload)
+        frame.wire = raw.serialize(mask=False)
+    return frame.wire
+
+
+def make_link(scope: Scope, send: Send, cut: Callable[[], None]) -> Link:
+    """The best link to an accepted socket; `cut` is called to abort one that has no other way."""
+    protocol = scope.get("extensions", {}).get(EXTENSION, getattr(send, "__self__", None))
+    if protocol is not None and _is_uvicorn(protocol):
+        return DirectLink(send, protocol)
+    return AsgiLink(send, cut)
+
+
+def _is_uvicorn(protocol: Any) -> bool:
+    """Whether it is uvicorn's sans-I/O class as we know it, without compression on this socket."""
+    conn = getattr(protocol, "conn", None)
+    return (
+        hasattr(getattr(protocol, "transport", None), "abort")
+        and isinstance(getattr(protocol, "writable", None), asyncio.Event)
+        and hasattr(protocol, "close_sent")
+        and hasattr(protocol, "disconnected")
+        and getattr(conn, "extensions", None) == []
+    )

@@ -1,0 +1,198 @@
+"""The plain WebSocket door: JSON or MessagePack, no handshake of its own."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Mapping
+from http import HTTPStatus
+from typing import Any
+
+import anyio
+from starlette.responses import PlainTextResponse
+from starlette.types import Message, Receive, Scope, Send
+from starlette.websockets import WebSocket
+
+from gatewright.dispatcher import Dispatcher, NoSuchPath
+from gatewright.errors import EventError
+from gatewright.protocol.close import CloseCode
+from gatewright.protocol.rates import TokenBucket
+from gatewright.session import Session
+from gatewright.transports.admission import allowed_origin, read_handshake
+from gatewright.transports.links import make_link
+from gatewright.types import DisconnectReason
+
+__all__ = ["NOT_STARTED", "SUBPROTOCOLS", "WebSocketDoor", "deny"]
+
+logger = logging.getLogger("gatewright")
+
+SUBPROTOCOLS: Mapping[str, str] = {"plain.json": "json", "plain.msgpack": "msgpack"}
+"""What a client may offer, and the codec it gets; who offers nothing gets JSON."""
+
+NOT_STARTED = (
+    "This gatewright application was not started: a mounted application's lifespan never runs. "
+    "Pass lifespan=realtime.lifespan to the outer application, or enter "
+    "`async with realtime.lifespan(app)` in its own."
+)
+
+
+class WebSocketDoor:
+    """The ASGI application of one namespace."""
+
+    def __init__(
+        self,
+        path: str,
+        dispatcher: Callable[[], Dispatcher | None],
+        accepting: Callable[[], TokenBucket | None],
+    ) -> None:
+        self._path = path
+        self._dispatcher = dispatcher
+        self._accepting = accepting
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        dispatcher = self._dispatcher()
+        if dispatcher is None:
+            logger.error(NOT_STARTED)
+            await deny(scope, receive, send, HTTPStatus.SERVICE_UNAVAILABLE, NOT_STARTED)
+            return
+        bucket = self._accepting()
+        if bucket is not None and not bucket.take(asyncio.get_running_loop().time()):
+            text = "Too many connections are being opened; try again."
+            await deny(scope, receive, send, HTTPStatus.SERVICE_UNAVAILABLE, text)
+            return
+        values: dict[str, str] = {k: str(v) for k, v in scope.get("path_params", {}).items()}
+        handshake = read_handshake(scope, self._path, values)
+        origins = dispatcher.node.settings.origins
+        if not allowed_origin(handshake, scope.get("scheme", "ws"), origins):
+            origin = handshake.headers.get("origin")
+            text = (
+                "Expected no cookies without an Origin."
+                if origin is None
+                else f"The origin {origin[:200]!r} is not allowed here."
+            )
+            await deny(scope, receive, send, HTTPStatus.FORBIDDEN, text)
+            return
+        offered: list[str] = scope.get("subprotocols", [])
+        subprotocol = next((each for each in offered if each in SUBPROTOCOLS), None)
+        if offered and subprotocol is None:
+            known = ", ".join(SUBPROTOCOLS)
+            text = f"Expected one of the sub-protocols {known}, or none."
+            await deny(scope, receive, send, HTTPStatus.BAD_REQUEST, text)
+            return
+        codec = dispatcher.node.codecs[SUBPROTOCOLS[subprotocol] if subprotocol else "json"]
+        try:
+            converted = dispatcher.convert(self._path, values)
+        except NoSuchPath:
+            await deny(scope, receive, send, HTTPStatus.NOT_FOUND, "Not Found")
+            return
+        try:
+            opening = await dispatcher.open(self._path, handshake, converted)
+        except EventError as error:
+            await deny(scope, receive, send, HTTPStatus.FORBIDDEN, str(error))
+            return
+        try:
+            connect = await receive()
+            if connect["type"] != "websocket.connect":
+                await opening.level.aclose()
+                return
+            await send({"type": "websocket.accept", "subprotocol": subprotocol, "headers": []})
+        except BaseException as error:
+            await opening.level.aclose(error)
+            if isinstance(error, OSError):
+                # The client left while it was let in.
+                return
+            raise
+        cut = _Cut()
+        link = make_link(scope, send, cut)
+        session = dispatcher.session(self._path, opening, link, codec)
+        await _converse(dispatcher, session, receive, cut)
+
+
+class _Cut:
+    """Ends the reading of a socket that the server has no way to abort."""
+
+    def __init__(self) -> None:
+        self._task = asyncio.current_task()
+        self.done = False
+
+    def __call__(self) -> None:
+        if self._task is not None and not self.done:
+            self.done = True
+            self._task.cancel()
+
+
+async def _converse(
+    dispatcher: Dispatcher, session: Session, receive: Receive, cut: _Cut
+) -> None:
+    """Feed a session from its socket until that is lost, then end it."""
+    reason = DisconnectReason(CloseCode.GOING_AWAY)
+    session.start()
+    try:
+        reason = await _read(session, receive, dispatcher.node.settings.max_frame)
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        # Only our own cut ends here; a server that cancels its applications goes on cancelling.
+        if not cut.done or task is None or task.uncancel() > 0:
+            raise
+    finally:
+        cut.done = True
+        try:
+            await _to_the_end(session.end(reason))
+        finally:
+            dispatcher.forget(session)
+
+
+async def _to_the_end(coroutine: Coroutine[Any, Any, None]) -> None:
+    """Await it whoever cancels us meanwhile; the cancellation goes on afterwards."""
+    task = asyncio.get_running_loop().create_task(coroutine)
+    cancelled: asyncio.CancelledError | None = None
+    # anyio cancels again and again until its scope is left; asyncio does so once.
+    with anyio.CancelScope(shield=True):
+        while not task.done():
+            try:
+                await asyncio.wait([task])
+            except asyncio.CancelledError as error:
+                cancelled = error
+    task.result()
+    if cancelled is not None:
+        raise cancelled
+
+
+async def _read(session: Session, receive: Receive, max_frame: int) -> DisconnectReason:
+    outbox = session.connection.outbox
+    while True:
+        message = await receive()
+        payload: str | bytes | None = message.get("text")
+        if payload is None:
+            payload = message.get("bytes")
+        if payload is None:
+            return _reason(message)
+        if outbox.closing:
+            # Said goodbye already: read on only to see the client's own.
+            continue
+        # A character has at most four bytes, so most texts need no second look.
+        if len(payload) * 4 > max_frame and _size(payload) > max_frame:
+            outbox.close(CloseCode.TOO_LARGE, f"a message has at most {max_frame} bytes")
+            continue
+        session.feed(payload)
+        if session.full:
+            await session.room()
+
+
+def _size(payload: str | bytes) -> int:
+    return len(payload.encode("utf-8", "replace")) if isinstance(payload, str) else len(payload)
+
+
+def _reason(message: Message) -> DisconnectReason:
+    code = message.get("code", CloseCode.GOING_AWAY)
+    return DisconnectReason(int(code), message.get("reason") or "")
+
+
+async def deny(scope: Scope, receive: Receive, send: Send, status: int, text: str) -> None:
+    """Refuse a handshake with an HTTP status, or 403 where the server can say nothing else."""
+    websocket = WebSocket(scope, receive, send)
+    message = await websocket.receive()
+    if message["type"] != "websocket.connect":
+        return
+    if "websocket.http.response" in scope.get("extensions", {}):
+        await websocket.send_denial_response(PlainTextResponse(text, status))
+    else:
+        await websocket.close()
