@@ -1,0 +1,99 @@
+"""The servers that are compared, and how each is started."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent.parent
+SERVERS = HERE / "servers"
+NESTJS = HERE / "peers" / "nestjs"
+
+
+@dataclass(frozen=True)
+class Server:
+    name: str
+    title: str
+    command: tuple[str, ...]
+    """`{port}` is filled in; the port is in the environment too, as PORT."""
+    dialect: str = "calls"
+    path: str = "/ws"
+    imports: str = ""
+    """What Python must be able to import for it, as one statement."""
+    files: tuple[tuple[Path, str], ...] = field(default=())
+    """What must have been built for it, each with the way to build it."""
+
+    def missing(self) -> str | None:
+        """Says in one sentence what keeps it from running here; None: it can run."""
+        for path, remedy in self.files:
+            if not path.exists():
+                return f"{path.relative_to(HERE.parent)} is missing: {remedy}"
+        if self.imports:
+            probe = subprocess.run(
+                [sys.executable, "-c", self.imports], capture_output=True, text=True, check=False
+            )
+            if probe.returncode:
+                return (probe.stderr.strip().splitlines() or ["it cannot be imported"])[-1]
+        return None
+
+
+def uvicorn(application: str) -> tuple[str, ...]:
+    """Stock uvicorn as its command line starts it, without the log lines of each connection."""
+    return (
+        *(sys.executable, "-m", "uvicorn", application, "--app-dir", str(SERVERS)),
+        *("--host", "127.0.0.1", "--port", "{port}", "--log-level", "warning"),
+    )
+
+
+GATEWRIGHT = "gatewright"
+GATEWRIGHT_WS = "gatewright-ws"
+STARLETTE = "starlette"
+SOCKETIO = "python-socketio"
+NEST = "nestjs"
+
+CATALOGUE = {
+    server.name: server
+    for server in (
+        Server(
+            GATEWRIGHT,
+            "gatewright, stock uvicorn",
+            uvicorn("gatewright_bench:app"),
+            imports="from gatewright import Gatewright; import uvicorn",
+        ),
+        Server(
+            GATEWRIGHT_WS,
+            "gatewright, its own `ws=` class",
+            (sys.executable, str(SERVERS / "own_protocol.py")),
+            imports="from gatewright.server import WebSocketProtocol; import uvicorn",
+        ),
+        Server(
+            STARLETTE,
+            "bare Starlette + msgspec, stock uvicorn",
+            uvicorn("starlette_bench:app"),
+            imports="import msgspec, starlette, uvicorn",
+        ),
+        Server(
+            SOCKETIO,
+            "python-socketio, stock uvicorn",
+            uvicorn("socketio_bench:app"),
+            dialect="socketio",
+            path="/socket.io/?EIO=4&transport=websocket",
+            imports="import socketio, uvicorn",
+        ),
+        Server(
+            NEST,
+            "NestJS, platform-ws",
+            ("node", str(NESTJS / "dist" / "main.js")),
+            dialect="events",
+            files=(
+                (NESTJS / "node_modules", f"run npm ci in {NESTJS.relative_to(HERE.parent)}"),
+                (
+                    NESTJS / "dist" / "main.js",
+                    f"run npm run build in {NESTJS.relative_to(HERE.parent)}",
+                ),
+            ),
+        ),
+    )
+}

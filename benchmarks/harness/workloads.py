@@ -1,0 +1,85 @@
+"""The five workloads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Workload:
+    name: str
+    title: str
+    kind: str  # the generator's command: echo, fanout or idle
+    unit: str  # what its rate counts
+    connections: int
+    in_flight: int = 1
+    warm_up: float = 0
+    """Seconds for an echo, publishes for a fan-out."""
+    publishes: int = 0
+    budget: float = 1
+    """How many times `--seconds` it may measure; a fan-out ends earlier after its publishes."""
+
+    def arguments(self, seconds: float) -> list[str]:
+        """The generator's arguments after the dialect."""
+        time = str(seconds * self.budget)
+        if self.kind == "echo":
+            return [str(self.connections), str(self.in_flight), str(self.warm_up), time]
+        if self.kind == "fanout":
+            counts = (self.connections, self.in_flight, int(self.warm_up), self.publishes)
+            return [*map(str, counts), time]
+        return [str(self.connections), str(self.in_flight)]
+
+
+WORKLOADS = {
+    workload.name: workload
+    for workload in (
+        Workload(
+            "w1",
+            "W1: calls and replies, 100 connections, 8 calls in flight each",
+            "echo",
+            "calls/s",
+            connections=100,
+            in_flight=8,
+            warm_up=0.5,
+        ),
+        Workload(
+            "w1s",
+            "W1s: calls and replies, 100 connections, 1 call in flight each",
+            "echo",
+            "calls/s",
+            connections=100,
+            in_flight=1,
+            warm_up=0.5,
+        ),
+        Workload(
+            "w2",
+            "W2: fan-out to a room of 1,000, one publish at a time",
+            "fanout",
+            "deliveries/s",
+            connections=1000,
+            in_flight=1,
+            warm_up=5,
+            publishes=200,
+            budget=2,
+        ),
+        Workload(
+            "w2p",
+            "W2p: fan-out to a room of 1,000, 16 publishes in flight",
+            "fanout",
+            "deliveries/s",
+            connections=1000,
+            in_flight=16,
+            warm_up=16,
+            publishes=200,
+            budget=2,
+        ),
+        Workload(
+            "w3",
+            "W3: 5,000 idle connections, opened 64 at a time",
+            "idle",
+            "connects/s",
+            connections=5000,
+            in_flight=64,
+        ),
+    )
+}

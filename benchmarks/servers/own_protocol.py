@@ -1,0 +1,21 @@
+"""uvicorn with gatewright's WebSocket protocol class.
+
+A script, because uvicorn's command line only offers its own classes for `--ws`.
+"""
+
+from __future__ import annotations
+
+import os
+
+import uvicorn
+
+from gatewright.server import WebSocketProtocol
+
+if __name__ == "__main__":
+    uvicorn.run(
+        "gatewright_bench:app",
+        host="127.0.0.1",
+        port=int(os.environ["PORT"]),
+        ws=WebSocketProtocol,
+        log_level="warning",
+    )
