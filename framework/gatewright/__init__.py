@@ -12,6 +12,7 @@ from gatewright.declare.decorators import (
     on_connect,
     on_disconnect,
     on_end,
+    on_resume,
     on_start,
     on_stop,
 )
@@ -22,7 +23,7 @@ from gatewright.di import app_scoped, connection_scoped, event_scoped, resource
 from gatewright.emitter import Emitter
 from gatewright.errors import CallTimeout, ErrorCode, EventError
 from gatewright.settings import Rate, Settings
-from gatewright.types import DisconnectReason, Handshake, Identity
+from gatewright.types import DisconnectReason, Gap, Handshake, Identity
 
 __all__ = [
     "Answers",
@@ -36,6 +37,7 @@ __all__ = [
     "Event",
     "EventError",
     "From",
+    "Gap",
     "Gatewright",
     "Guard",
     "Handshake",
@@ -55,6 +57,7 @@ __all__ = [
     "on_connect",
     "on_disconnect",
     "on_end",
+    "on_resume",
     "on_start",
     "on_stop",
     "resource",

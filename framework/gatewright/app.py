@@ -193,5 +193,3 @@ async def _nowhere(scope: Scope, receive: Receive, send: Send) -> None:
     await PlainTextResponse(text, HTTPStatus.UPGRADE_REQUIRED, {"Upgrade": "websocket"})(
         scope, receive, send
     )
-
-

@@ -10,8 +10,8 @@ from gatewright.context import Context
 from gatewright.declare.payloads import payload_type
 from gatewright.declare.specs import Parameter, Source
 from gatewright.di import Container, Depth
-from gatewright.identities import is_optional
 from gatewright.errors import ErrorCode, EventError
+from gatewright.identities import is_optional
 from gatewright.protocol.codecs import Codec, decode_errors, describe
 
 __all__ = ["Arguments", "Payload", "convert_path"]
@@ -119,6 +119,7 @@ _SIMPLE: dict[Source, Getter] = {
     ),
     Source.STATE: lambda context: context.connection.state,
     Source.REASON: lambda context: context.reason,
+    Source.GAP: lambda context: context.gap,
     Source.ROOM: lambda context: context.room,
 }
 

@@ -1,18 +1,24 @@
 """An application as declared: everything read and checked, nothing created yet."""
 
-import inspect
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
 
-from gatewright.connection import Connection
-from gatewright.context import Context
+from gatewright.around import (
+    TABLE,
+    GuardBlueprint,
+    check_catcher,
+    read_catchers,
+    read_guards,
+    read_interceptors,
+    unique_catches,
+)
 from gatewright.declare.events import Event
 from gatewright.declare.hints import annotations
-from gatewright.declare.parameters import Allowed, read_parameters
-from gatewright.declare.reader import read_catcher, read_gateway
+from gatewright.declare.parameters import Allowed
+from gatewright.declare.reader import read_gateway
 from gatewright.declare.specs import Catcher, CatchMethod, Gateway, Parameter, Source
 from gatewright.declare.specs import Guard as GuardSpec
 from gatewright.declare.specs import Interceptor as InterceptorSpec
@@ -20,26 +26,8 @@ from gatewright.emitter import Emitter
 from gatewright.errors import StartupError
 from gatewright.identities import Authenticate, read_authenticate
 from gatewright.node import Template
-from gatewright.types import DisconnectReason, Handshake
 
-__all__ = ["TABLE", "Blueprint", "GatewayBlueprint", "GuardBlueprint", "NamespaceBlueprint", "draw"]
-
-TABLE: Mapping[Any, Source] = {
-    Connection: Source.CONNECTION,
-    Context: Source.CONTEXT,
-    Handshake: Source.HANDSHAKE,
-    Emitter: Source.EMITTER,
-    DisconnectReason: Source.REASON,
-}
-"""The types that stand for themselves as a parameter."""
-
-
-class GuardBlueprint(Struct, frozen=True):
-    """A guard: `target` is the function, or the class whose instance is called."""
-
-    where: str
-    target: Any
-    parameters: tuple[Parameter, ...]
+__all__ = ["Blueprint", "GatewayBlueprint", "NamespaceBlueprint", "draw"]
 
 
 class GatewayBlueprint(Struct, frozen=True):
@@ -108,9 +96,9 @@ def draw(
     namespaces = {path: _namespace(path, several) for path, several in by_path.items()}
     blueprint = Blueprint(
         namespaces,
-        _guards(guards, "Gatewright(guards=…)", (), Allowed.OPENING),
-        _interceptors(interceptors, "Gatewright(interceptors=…)"),
-        _catchers(errors, "Gatewright(errors=…)"),
+        read_guards(guards, "Gatewright(guards=…)", (), Allowed.OPENING),
+        read_interceptors(interceptors, "Gatewright(interceptors=…)"),
+        read_catchers(errors, "Gatewright(errors=…)"),
         known,
     )
     for parameter, where in _parameters(blueprint):
@@ -121,23 +109,23 @@ def draw(
 
 def _gateway(gateway: Gateway) -> GatewayBlueprint:
     spec, name = gateway.spec, gateway.cls.__name__
-    _interceptors(spec.interceptors, f"{name}, interceptors")
+    read_interceptors(spec.interceptors, f"{name}, interceptors")
     guards: dict[str, tuple[GuardBlueprint, ...]] = {}
     errors: dict[str, tuple[CatchMethod, ...]] = {}
     for event, handler in gateway.handlers.items():
-        _interceptors(handler.spec.interceptors, f"{handler.where}, interceptors")
+        read_interceptors(handler.spec.interceptors, f"{handler.where}, interceptors")
         around = Allowed.CONNECTION | Allowed.OPENING
         where = f"{handler.where}, guards"
-        guards[event] = _guards(handler.spec.guards, where, gateway.path, around)
-        errors[event] = _catchers(handler.spec.errors, f"{handler.where}, errors")
+        guards[event] = read_guards(handler.spec.guards, where, gateway.path, around)
+        errors[event] = read_catchers(handler.spec.errors, f"{handler.where}, errors")
     for each in gateway.catches:
-        _check_catcher(each.function, each.where, method=True)
-    own = _catchers(spec.errors, f"{name}, errors")
+        check_catcher(each.function, each.where, method=True)
+    own = read_catchers(spec.errors, f"{name}, errors")
     return GatewayBlueprint(
         gateway,
-        _guards(spec.guards, f"{name}, guards", gateway.path, Allowed.OPENING),
+        read_guards(spec.guards, f"{name}, guards", gateway.path, Allowed.OPENING),
         guards,
-        _unique((*gateway.catches, *own), name),
+        unique_catches((*gateway.catches, *own), name),
         errors,
         _emitters(gateway),
     )
@@ -145,9 +133,10 @@ def _gateway(gateway: Gateway) -> GatewayBlueprint:
 
 def _emitters(gateway: Gateway) -> tuple[str, ...]:
     """The constructor's parameters for the bound emitter."""
-    if "__init__" not in vars(gateway.cls) and gateway.cls.__init__ is object.__init__:
+    constructor: Any = vars(gateway.cls).get("__init__", getattr(gateway.cls, "__init__"))
+    if constructor is object.__init__:
         return ()
-    hints = annotations(gateway.cls.__init__, f"{gateway.cls.__name__}.__init__")
+    hints = annotations(constructor, f"{gateway.cls.__name__}.__init__")
     names = tuple(name for name, hint in hints.items() if hint is Emitter)
     if names and gateway.path:
         raise StartupError(
@@ -276,104 +265,6 @@ def _check_paths(paths: Iterable[str]) -> None:
                 fix="Give both gateways the same path.",
             )
         shapes[shape] = path
-
-
-def _guards(
-    guards: Sequence[GuardSpec], where: str, path: tuple[str, ...], allowed: Allowed
-) -> tuple[GuardBlueprint, ...]:
-    found: list[GuardBlueprint] = []
-    for guard in guards:
-        name = getattr(guard, "__qualname__", type(guard).__qualname__)
-        inner = f"{where}: {name}"
-        if inspect.isclass(guard):
-            call = vars(guard).get("__call__") or getattr(guard, "__call__", None)
-            if not inspect.isfunction(call):
-                raise StartupError(
-                    inner,
-                    expected="a guard: a function, or a class with __call__",
-                    got="a class without",
-                    fix="Write async def __call__(self, …) -> bool.",
-                )
-            parameters = read_parameters(call, inner, TABLE, path, allowed)
-        elif callable(guard):
-            plain = inspect.isfunction(guard) or inspect.ismethod(guard)
-            function = guard if plain else type(guard).__call__
-            parameters = read_parameters(
-                function, inner, TABLE, path, allowed, method=not inspect.isfunction(guard)
-                and not inspect.ismethod(guard),
-            )
-        else:
-            raise StartupError(
-                inner,
-                expected="a guard: a function, or a class with __call__",
-                got=repr(guard),
-                fix="Pass the function or the class itself.",
-            )
-        found.append(GuardBlueprint(inner, guard, parameters))
-    return tuple(found)
-
-
-def _interceptors(
-    interceptors: Sequence[InterceptorSpec], where: str
-) -> tuple[InterceptorSpec, ...]:
-    for each in interceptors:
-        name = getattr(each, "__qualname__", type(each).__qualname__)
-        is_function = inspect.isfunction(each) or inspect.ismethod(each)
-        call = each if is_function else getattr(each if inspect.isclass(each) else type(each), "__call__")
-        count = 2 if is_function else 3
-        if (
-            not callable(each)
-            or not inspect.iscoroutinefunction(inspect.unwrap(call))
-            or len(inspect.signature(call).parameters) != count
-        ):
-            raise StartupError(
-                f"{where}: {name}",
-                expected="an interceptor: async def (context, call_next), or a class with that "
-                "__call__",
-                got=repr(each) if not callable(each) else f"{name}{_signature(call)}",
-                fix="Write async def around(context: Context, call_next: CallNext) and return "
-                "await call_next().",
-            )
-    return tuple(interceptors)
-
-
-def _catchers(functions: Sequence[Catcher], where: str) -> tuple[CatchMethod, ...]:
-    found = tuple(read_catcher(function, where) for function in functions)
-    for each in found:
-        _check_catcher(each.function, f"{where}: {each.where}", method=False)
-    return _unique(found, where)
-
-
-def _unique(catches: tuple[CatchMethod, ...], where: str) -> tuple[CatchMethod, ...]:
-    seen: dict[type[Exception], str] = {}
-    for each in catches:
-        if each.exception in seen:
-            raise StartupError(
-                where,
-                expected="one error handler for each exception at one level",
-                got=f"{seen[each.exception]} and {each.where} for {each.exception.__name__}",
-                fix="Drop one, or catch a narrower exception.",
-            )
-        seen[each.exception] = each.where
-    return catches
-
-
-def _check_catcher(function: Any, where: str, *, method: bool) -> None:
-    wanted = 3 if method else 2
-    if len(inspect.signature(function).parameters) != wanted:
-        raise StartupError(
-            where,
-            expected="an error handler: async def (error, context) -> EventError",
-            got=f"the parameters {_signature(function)}",
-            fix="Take the exception and its Context.",
-        )
-
-
-def _signature(function: Any) -> str:
-    try:
-        return str(inspect.signature(function))
-    except (TypeError, ValueError):
-        return ""
 
 
 def _gateway_parameters(each: GatewayBlueprint) -> Iterable[tuple[Parameter, str]]:

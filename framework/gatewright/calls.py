@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Collection, Iterable
 from functools import lru_cache
 from itertools import count
-from typing import Any, Generic
+from typing import Any, Generic, cast
 
 import msgspec
 from typing_extensions import TypeForm, TypeVar
@@ -115,13 +115,14 @@ class Calls:
 
 
 @lru_cache(maxsize=1024)
-def _cached(codec: Codec, kind: Any) -> Callable[[Any], Any]:
-    return codec.decoder(kind)
+def _cached(codec: Any, kind: Any) -> Callable[[Any], Any]:
+    decoder: Callable[[Any], Any] = codec.decoder(kind)
+    return decoder
 
 
 def _decoder(codec: Codec, kind: Any) -> Callable[[Any], Any]:
     try:
-        return _cached(codec, kind)
+        return _cached(cast(Any, codec), kind)
     except TypeError:
         # An unhashable type, such as Annotated with a mutable argument.
         return codec.decoder(kind)

@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from gatewright.arguments import Arguments, Payload
+from gatewright.around import GuardBlueprint
 from gatewright.blueprint import (
     Blueprint,
     GatewayBlueprint,
-    GuardBlueprint,
     NamespaceBlueprint,
 )
 from gatewright.catching import Catchers
@@ -144,7 +144,9 @@ class Compiler:
         return Arguments(parameters, self._container, constants or {}, self._injected)
 
     def _target(self, target: Any) -> Callable[..., Any]:
-        function: Callable[..., Any] = self._instances[target] if inspect.isclass(target) else target
+        function: Callable[..., Any] = (
+            self._instances[target] if inspect.isclass(target) else target
+        )
         return function
 
     def _catches(

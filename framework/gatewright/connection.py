@@ -134,9 +134,7 @@ class Connection:
         """The members of these rooms without this connection."""
         return Target(self._node, self._address, rooms, None, (self.id,))
 
-    async def call(
-        self, event: Struct, reply: TypeForm[T], *, timeout: float | None = None
-    ) -> T:
+    async def call(self, event: Struct, reply: TypeForm[T], *, timeout: float | None = None) -> T:
         """Ask the client and wait for its answer, decoded as `reply`.
 
         Raises `EventError`: the client's own, `invalid` for an answer of another type,

@@ -8,7 +8,7 @@ from msgspec import Raw
 from gatewright.connection import Connection
 from gatewright.di import Level
 from gatewright.emitter import Emitter
-from gatewright.types import DisconnectReason, Handshake, Identity
+from gatewright.types import DisconnectReason, Gap, Handshake, Identity
 
 __all__ = ["Context"]
 
@@ -28,6 +28,7 @@ class Context:
         "data",
         "emitter",
         "event",
+        "gap",
         "handshake",
         "level",
         "namespace",
@@ -59,6 +60,7 @@ class Context:
         self.level: Level | None = None
         """Where narrower things than the application's are injected from."""
         self.reason: DisconnectReason | None = None
+        self.gap: Gap | None = None
         self.room: str | None = None
         self.converted: Mapping[tuple[str, Any], Any] = {}
         """Path parameters by name and annotation."""
@@ -109,4 +111,3 @@ class Context:
         if self.call_id is None:
             raise RuntimeError("expected a call with an id, got a message without one")
         return f"{self.connection.id}:{self.call_id}"
-

@@ -219,7 +219,7 @@ class Dispatcher:
             refresh=self._refresh(opening),
         )
         context.connect(connection, Emitter(node, address))
-        opening.level.seed(Connection, connection)
+        opening.level.instances[Connection] = connection
         session = Session(
             node,
             connection,
@@ -277,5 +277,3 @@ async def _logged(hook: HookPlan, context: Context, level: Level) -> None:
         await hook.run(context, level)
     except Exception:
         hook.log_failure(context)
-
-

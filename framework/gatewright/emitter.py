@@ -1,6 +1,6 @@
 """Sending to rooms, connections, users and everyone, from anywhere."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Literal, Protocol, cast, overload
 from urllib.parse import quote
 
@@ -138,7 +138,9 @@ class Target:
 
     def _bound(self) -> tuple[Node, Address]:
         if self._node is None:
-            raise NotStartedError("emit before the application has started: its lifespan has not run")
+            raise NotStartedError(
+                "emit before the application has started: its lifespan has not run"
+            )
         if self._address is None:
             known = ", ".join(sorted(self._node.templates))
             raise EmitError(
@@ -162,7 +164,9 @@ class Emitter(Target):
     def of(self, namespace: str, /, **path: object) -> "Emitter":
         """Bind it to a namespace as declared: `emitter.of("/lab/{bench}", bench=7)`."""
         if self._node is None:
-            raise NotStartedError("emit before the application has started: its lifespan has not run")
+            raise NotStartedError(
+                "emit before the application has started: its lifespan has not run"
+            )
         template = self._node.templates.get(namespace)
         if template is None:
             known = ", ".join(sorted(self._node.templates))
@@ -180,7 +184,7 @@ class Emitter(Target):
         return self
 
 
-def concrete(path: str, emits: frozenset[type], values: dict[str, str]) -> Address:
+def concrete(path: str, emits: frozenset[type], values: Mapping[str, str]) -> Address:
     """Fill a declared path in, each value quoted so that no value can name another namespace."""
     for name, value in values.items():
         path = path.replace(f"{{{name}}}", quote(value, safe=""))

@@ -37,8 +37,9 @@ class Guards:
                 else await arguments.call(guard, context)
             )
             if inspect.isawaitable(allowed):
+                limit = asyncio.timeout(self._timeout)
                 try:
-                    async with asyncio.timeout(self._timeout) as limit:
+                    async with limit:
                         allowed = await allowed
                 except TimeoutError:
                     if not limit.expired():

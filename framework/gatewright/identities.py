@@ -67,10 +67,10 @@ def read_authenticate(
             )
     returned = typing.get_type_hints(inspect.unwrap(call)).get("return")
     annotations(call, where)
-    principal = None
+    principal: Any = None
     for each in _members(returned):
         if typing.get_origin(each) is Identity:
-            principal = typing.get_args(each)[0]
+            (principal,) = typing.get_args(each)
         elif each not in (Identity, NoneType, Any, None):
             raise StartupError(
                 f"{where}, return type",

@@ -119,10 +119,13 @@ class Session:
             return
         event, call_id = envelope.event, envelope.id
         if not allowed:
-            is_call = isinstance(event, str) and call_id is not UNSET
-            self._refuse_rate(call_id if is_call else None, event or None)
+            # An answer has an id too, but it is ours: only a call is answered.
+            named = event if isinstance(event, str) else None
+            self._refuse_rate(
+                call_id if isinstance(call_id, int) and named is not None else None, named
+            )
         elif isinstance(event, str):
-            self._event(event, None if call_id is UNSET else call_id, envelope)  # type: ignore[arg-type]
+            self._event(event, call_id if isinstance(call_id, int) else None, envelope)
         elif envelope.op is not UNSET:
             self._control(envelope)
         elif call_id is not UNSET:
@@ -247,8 +250,9 @@ class Session:
     # The lane
 
     async def _begin(self) -> None:
+        limit = asyncio.timeout(self._node.settings.open_timeout)
         try:
-            async with asyncio.timeout(self._node.settings.open_timeout) as limit:
+            async with limit:
                 await self._hooks.connect(self._opening, self._level)
         except EventError as error:
             self._close(CloseCode.FORBIDDEN, error.message or error.code)
@@ -389,5 +393,3 @@ class Session:
 def _wake(waiting: asyncio.Future[None]) -> None:
     if not waiting.done():
         waiting.set_result(None)
-
-

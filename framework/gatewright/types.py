@@ -7,7 +7,7 @@ from typing import Any, Generic, Protocol
 from msgspec import Struct
 from typing_extensions import TypeVar
 
-__all__ = ["DisconnectReason", "Frame", "Handshake", "Identity", "Link"]
+__all__ = ["DisconnectReason", "Frame", "Gap", "Handshake", "Identity", "Link"]
 
 P = TypeVar("P")
 
@@ -47,6 +47,17 @@ class DisconnectReason(Struct, frozen=True):
     code: int
     text: str = ""
     resumable: bool = False
+
+
+class Gap(Struct, frozen=True):
+    """What a resumed session has missed for good: these rooms' history did not reach back.
+
+    What follows after `seq` in `epoch` is live again.
+    """
+
+    rooms: tuple[str, ...]
+    epoch: str
+    seq: int
 
 
 class Frame:

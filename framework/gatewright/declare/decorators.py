@@ -1,7 +1,7 @@
 """The decorators. They attach specs and change nothing else."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Any, Generic, Protocol, overload
+from typing import TYPE_CHECKING, Any, Protocol, overload
 
 from typing_extensions import TypeVar
 
@@ -43,7 +43,7 @@ H = TypeVar("H", bound=Callable[..., Awaitable[object] | AsyncIterator[object]])
 K = TypeVar("K", bound=Callable[..., Awaitable[None]])
 A = TypeVar("A", bound=Callable[..., Awaitable[bool]])
 E = TypeVar("E", bound=Exception)
-E_contra = TypeVar("E_contra", bound=Exception, contravariant=True)
+F = TypeVar("F", bound=Callable[..., object])
 
 
 def gateway(
@@ -122,15 +122,15 @@ def authorize_room(method: A) -> A:
     return _attach(method, HookSpec("authorize_room"))
 
 
-class _Catches(Protocol, Generic[E_contra]):
+class _Catches(Protocol[E]):
     @overload
     def __call__(
-        self, handler: Callable[[E_contra, "Context"], Awaitable[EventError]], /
-    ) -> Callable[[E_contra, "Context"], Awaitable[EventError]]: ...
+        self, handler: Callable[[E, "Context"], Awaitable[EventError]], /
+    ) -> Callable[[E, "Context"], Awaitable[EventError]]: ...
     @overload
     def __call__(
-        self, handler: Callable[[Any, E_contra, "Context"], Awaitable[EventError]], /
-    ) -> Callable[[Any, E_contra, "Context"], Awaitable[EventError]]: ...
+        self, handler: Callable[[Any, E, "Context"], Awaitable[EventError]], /
+    ) -> Callable[[Any, E, "Context"], Awaitable[EventError]]: ...
 
 
 def catch(exception: type[E]) -> _Catches[E]:
@@ -139,7 +139,8 @@ def catch(exception: type[E]) -> _Catches[E]:
     On a method for its gateway; on a function for `errors=[…]` of a handler, a gateway or the
     application. The nearest level answers, within it the most specific exception.
     """
-    if not isinstance(exception, type) or not issubclass(exception, Exception):
+    kind: object = exception
+    if not isinstance(kind, type) or not issubclass(kind, Exception):
         raise StartupError(
             "@catch",
             expected="an exception class",
@@ -157,7 +158,7 @@ def _where(method: object) -> str:
     return str(getattr(method, "__qualname__", method))
 
 
-def _attach(method: Any, spec: EventSpec | HookSpec | CatchSpec) -> Any:
+def _attach(method: F, spec: EventSpec | HookSpec | CatchSpec) -> F:
     where = _where(method)
     if isinstance(method, staticmethod | classmethod) or not callable(method):
         raise StartupError(

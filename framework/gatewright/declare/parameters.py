@@ -31,6 +31,7 @@ class Allowed(Flag):
     CONNECTION = auto()
     PAYLOAD = auto()
     REASON = auto()
+    GAP = auto()
     ROOM = auto()
 
 
@@ -44,6 +45,7 @@ _NEEDS = {
     Source.FROM: Allowed.CONNECTION | Allowed.OPENING,
     Source.PAYLOAD: Allowed.PAYLOAD,
     Source.REASON: Allowed.REASON,
+    Source.GAP: Allowed.GAP,
     Source.ROOM: Allowed.ROOM,
 }
 

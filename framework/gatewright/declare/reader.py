@@ -29,7 +29,7 @@ _PARAMETER = re.compile(r"{([^{}]*)}")
 
 _HOOK_SOURCES = {
     "on_connect": Allowed.CONNECTION,
-    "on_resume": Allowed.CONNECTION,
+    "on_resume": Allowed.CONNECTION | Allowed.GAP,
     "on_disconnect": Allowed.CONNECTION | Allowed.REASON,
     "on_end": Allowed.CONNECTION,
     "on_start": Allowed.APP,
@@ -98,9 +98,7 @@ def read_gateway(cls: Any, table: Mapping[Any, Source], *, hooked: bool = False)
                 )
             allowed = Allowed.CONNECTION | Allowed.PAYLOAD
             parameters = read_parameters(function, where, table, path, allowed, known)
-            handler = Handler(
-                where, attached.event, name, function, parameters, stream, attached
-            )
+            handler = Handler(where, attached.event, name, function, parameters, stream, attached)
             if payload := handler.payload:
                 for parameter in payload:
                     inner = f"{where}, parameter {parameter.name!r}"
@@ -133,7 +131,7 @@ def read_catcher(function: Catcher, where: str) -> CatchMethod:
 
 
 def _read_namespace(name: str, spec: GatewaySpec) -> tuple[str, ...]:
-    namespace = spec.namespace
+    namespace: Any = spec.namespace
     where = f"{name}, @gateway({namespace!r})"
     if not isinstance(namespace, str) or not namespace.startswith("/"):
         raise StartupError(

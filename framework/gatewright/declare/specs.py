@@ -79,6 +79,7 @@ class Source(Enum):
     INJECT = "inject"
     PAYLOAD = "payload"
     REASON = "reason"
+    GAP = "gap"
     ROOM = "room"
 
 

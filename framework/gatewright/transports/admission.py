@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from http.cookies import CookieError, SimpleCookie
-from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from starlette.types import Scope
@@ -50,18 +49,19 @@ def allowed_origin(handshake: Handshake, scheme: str, origins: tuple[str, ...]) 
         return True
     # Behind a proxy the scheme that the server saw may not be the page's: hosts are compared,
     # with the default ports left out on both sides.
-    return _host(origin) == _host(f"{_HTTP.get(scheme, scheme)}://{handshake.headers.get('host')}")
+    own = _host(f"{_HTTP.get(scheme, scheme)}://{handshake.headers.get('host')}")
+    return own is not None and _host(origin) == own
 
 
 _HTTP: dict[str, str] = {"ws": "http", "wss": "https"}
 _PORTS: dict[str, int] = {"http": 80, "https": 443}
 
 
-def _host(url: str) -> Any:
+def _host(url: str) -> tuple[str | None, int | None] | None:
     try:
         parts = urlsplit(url)
         port = parts.port or _PORTS.get(parts.scheme)
     except ValueError:
-        return object()
+        return None
     default = port in _PORTS.values()
     return parts.hostname, None if default else port

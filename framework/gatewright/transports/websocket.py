@@ -119,9 +119,7 @@ class _Cut:
             self._task.cancel()
 
 
-async def _converse(
-    dispatcher: Dispatcher, session: Session, receive: Receive, cut: _Cut
-) -> None:
+async def _converse(dispatcher: Dispatcher, session: Session, receive: Receive, cut: _Cut) -> None:
     """Feed a session from its socket until that is lost, then end it."""
     reason = DisconnectReason(CloseCode.GOING_AWAY)
     session.start()

@@ -1,0 +1,21 @@
+"""A uvicorn WebSocket class that hands its connection to whichever app the socket ends up in."""
+
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+from gatewright.transports.links import EXTENSION
+
+__all__ = ["WebSocketProtocol"]
+
+
+class WebSocketProtocol(WebSocketsSansIOProtocol):
+    """uvicorn's own class, without compression, reachable through middleware and mounts.
+
+    An application that uvicorn calls directly finds the protocol object by itself; inside a
+    Starlette or FastAPI app `send` comes wrapped. With this class frames of one tick leave in one
+    write and stalled sockets can be aborted there too.
+    """
+
+    async def run_asgi(self) -> None:
+        extensions = self.scope.setdefault("extensions", {})
+        extensions[EXTENSION] = self  # type: ignore[index]
+        await super().run_asgi()
