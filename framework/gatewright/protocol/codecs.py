@@ -5,10 +5,18 @@ from typing import Any, Protocol, TypeAlias
 
 import msgspec
 
-from gatewright.protocol.frames import Answer, Envelope, Item, Message
+from gatewright.protocol.frames import Envelope
 from gatewright.types import Frame
 
-__all__ = ["Codec", "DecHook", "EncHook", "FrameError", "JsonCodec", "MsgpackCodec", "decode_errors"]
+__all__ = [
+    "Codec",
+    "DecHook",
+    "EncHook",
+    "FrameError",
+    "JsonCodec",
+    "MsgpackCodec",
+    "decode_errors",
+]
 
 EncHook: TypeAlias = Callable[[Any], Any]
 DecHook: TypeAlias = Callable[[type, Any], Any]
