@@ -7,14 +7,14 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from harness import generator
 from harness.goals import missed_goals
 from harness.peers import CATALOGUE, HERE, Server
-from harness.processes import GENERATOR_CORE, RunningServer, ServerFailed
+from harness.processes import GENERATOR_CORE, RunningServer, ServerError
 from harness.report import Results, Run, markdown
 from harness.versions import versions
 from harness.workloads import WORKLOADS, Workload
@@ -80,8 +80,8 @@ def measure(server: Server, workload: Workload, seconds: float, tries: int) -> d
         with RunningServer(server, log) as running:
             try:
                 measured = generator.run(server, running, workload, seconds)
-            except generator.LoadFailed as error:
-                raise ServerFailed(f"{error}\n{running.log_tail()}".strip()) from error
+            except generator.LoadError as error:
+                raise ServerError(f"{error}\n{running.log_tail()}".strip()) from error
         if best is None or measured["foreign"] < best["foreign"]:
             best = measured
         if best["foreign"] <= NOISE:
@@ -102,18 +102,18 @@ def main() -> int:
     servers = available(chosen.servers)
     runs: list[Run] = []
     failures: list[str] = []
-    for round in range(1, chosen.rounds + 1):
+    for turn in range(1, chosen.rounds + 1):
         for workload in (WORKLOADS[name] for name in chosen.workloads):
             # All servers in turn, so that those that are compared run within a minute.
             for server in servers:
-                where = f"round {round}, {workload.name}, {server.name}"
+                where = f"round {turn}, {workload.name}, {server.name}"
                 try:
                     measured = measure(server, workload, chosen.seconds, chosen.tries)
-                except ServerFailed as error:
+                except ServerError as error:
                     failures.append(f"{where} failed: {error}")
                     print(failures[-1], flush=True)
                     continue
-                runs.append(Run(round, workload.name, server.name, measured))
+                runs.append(Run(turn, workload.name, server.name, measured))
                 print(f"{where}: {measured['rate']:,} {workload.unit}", flush=True)
 
     if not runs:
@@ -122,7 +122,7 @@ def main() -> int:
     results = Results(runs)
     report = markdown(results, found, NOISE)
     chosen.output.mkdir(parents=True, exist_ok=True)
-    stem = chosen.output / datetime.now().strftime("%Y-%m-%dT%H-%M-%S")
+    stem = chosen.output / datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
     stem.with_suffix(".md").write_text(report)
     record = {
         "versions": found,

@@ -18,7 +18,7 @@ SOURCES = HERE / "load"
 BINARY = HERE / "build" / "load"
 
 
-class LoadFailed(Exception):
+class LoadError(Exception):
     """The generator found something that is not as it should be."""
 
 
@@ -72,14 +72,16 @@ def run(
             text=True,
         )
     with load:
-        assert load.stdin and load.stdout and load.stderr
+        assert load.stdin is not None
+        assert load.stdout is not None
+        assert load.stderr is not None
         try:
             if load.stdout.readline().strip() != "measuring":
-                raise LoadFailed(load.stderr.read().strip())
+                raise LoadError(load.stderr.read().strip())
             before = Clock.read(running)
             line = load.stdout.readline()
             if not line:
-                raise LoadFailed(load.stderr.read().strip())
+                raise LoadError(load.stderr.read().strip())
             after = Clock.read(running)
             measured: dict[str, Any] = json.loads(line)
             if workload.kind == "idle":

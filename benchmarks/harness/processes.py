@@ -8,7 +8,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -21,7 +21,7 @@ START_SECONDS = 30
 STOP_SECONDS = 10
 
 
-class ServerFailed(Exception):
+class ServerError(Exception):
     """A server did not start or ended by itself."""
 
 
@@ -77,13 +77,11 @@ class RunningServer:
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             if self._process.poll() is not None:
-                raise ServerFailed(f"it ended while starting:\n{self.log_tail()}")
-            try:
-                socket.create_connection(("127.0.0.1", self.port), 1).close()
+                raise ServerError(f"it ended while starting:\n{self.log_tail()}")
+            with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
                 return
-            except OSError:
-                time.sleep(0.05)
-        raise ServerFailed(f"it did not listen within {START_SECONDS} s:\n{self.log_tail()}")
+            time.sleep(0.05)
+        raise ServerError(f"it did not listen within {START_SECONDS} s:\n{self.log_tail()}")
 
     def log_tail(self) -> str:
         return "\n".join(self._log.read_text(errors="replace").splitlines()[-8:])
@@ -112,7 +110,7 @@ class RunningServer:
         for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
             if line.startswith("VmRSS:"):
                 return int(line.split()[1])
-        raise ServerFailed(f"it has ended:\n{self.log_tail()}")
+        raise ServerError(f"it has ended:\n{self.log_tail()}")
 
     def settled_kib(self) -> int:
         """Resident memory once it has stopped moving (by more than 0.2 % in half a second)."""

@@ -33,7 +33,7 @@ class Results:
         self.rounds = sorted({run.round for run in runs})
 
     def values(self, workload: str, server: str, key: str) -> list[float]:
-        found = (self._by_key.get((workload, server, round)) for round in self.rounds)
+        found = (self._by_key.get((workload, server, turn)) for turn in self.rounds)
         return [float(measured[key]) for measured in found if measured and key in measured]
 
     def median(self, workload: str, server: str, key: str) -> float | None:
@@ -46,9 +46,9 @@ class Results:
         The host drifts between rounds, so only runs of one round are divided by each other.
         """
         found: list[float] = []
-        for round in self.rounds:
-            ours = self._by_key.get((workload, server, round))
-            theirs = self._by_key.get((workload, peer, round))
+        for turn in self.rounds:
+            ours = self._by_key.get((workload, server, turn))
+            theirs = self._by_key.get((workload, peer, turn))
             if ours and theirs and key in ours and theirs.get(key):
                 found.append(ours[key] / theirs[key])
         return found

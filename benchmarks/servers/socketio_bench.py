@@ -11,7 +11,7 @@ app = socketio.ASGIApp(server)
 
 
 @server.event
-async def echo(sid: str, message: dict[str, Any]) -> dict[str, Any]:
+async def echo(_sid: str, message: dict[str, Any]) -> dict[str, Any]:
     return message
 
 
@@ -21,5 +21,5 @@ async def join(sid: str, join: dict[str, Any]) -> None:
 
 
 @server.event
-async def pub(sid: str, message: dict[str, Any]) -> None:
+async def pub(_sid: str, message: dict[str, Any]) -> None:
     await server.emit("msg", message, room="r")
