@@ -64,7 +64,7 @@ class Arguments:
             return lambda context: context.payload
         if source is Source.PATH:
             key = (name, parameter.kind)
-            return lambda context: context.converted[key]
+            return lambda context: context.place.converted[key]
         if source is Source.FROM:
             assert parameter.extractor is not None
             if inspect.iscoroutinefunction(parameter.extractor):
@@ -110,7 +110,7 @@ def _required_principal(context: Context) -> Any:
 
 
 _SIMPLE: dict[Source, Getter] = {
-    Source.EMITTER: lambda context: context.emitter,
+    Source.EMITTER: lambda context: context.place.emitter,
     Source.CONNECTION: lambda context: context.connection,
     Source.CONTEXT: lambda context: context,
     Source.HANDSHAKE: lambda context: context.handshake,

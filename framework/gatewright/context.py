@@ -1,4 +1,4 @@
-"""What is known about the event under way."""
+"""What is known about the event under way, and about where it happens."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,9 +8,29 @@ from msgspec import Raw
 from gatewright.connection import Connection
 from gatewright.di import Level
 from gatewright.emitter import Emitter
-from gatewright.types import DisconnectReason, Gap, Handshake, Identity
+from gatewright.types import Handshake, Identity
 
-__all__ = ["Context"]
+__all__ = ["Context", "Place"]
+
+
+class Place:
+    """What all events of one connection share; also where one is that still opens."""
+
+    __slots__ = ("connected", "connection", "converted", "emitter", "handshake", "identity")
+
+    def __init__(
+        self, handshake: Handshake, converted: Mapping[tuple[str, Any], Any] | None = None
+    ) -> None:
+        self.handshake = handshake
+        self.converted: Mapping[tuple[str, Any], Any] = converted or {}
+        """Path parameters by name and annotation."""
+        self.identity: Identity[Any] | None = None
+        """Who is asking while the connection opens; the connection knows it afterwards."""
+        self.connection: Connection | None = None
+        self.emitter: Emitter | None = None
+        """Bound to this namespace; None while the connection opens."""
+        self.connected = 0
+        """How many gateways' connect hooks have finished."""
 
 
 class Context:
@@ -19,88 +39,57 @@ class Context:
     While a connection opens, `event` is None and there is no `connection` yet.
     """
 
-    __slots__ = (
-        "_connection",
-        "_identity",
-        "call_id",
-        "connected",
-        "converted",
-        "data",
-        "emitter",
-        "event",
-        "gap",
-        "handshake",
-        "level",
-        "namespace",
-        "path",
-        "payload",
-        "reason",
-        "room",
-    )
+    __slots__ = ("call_id", "data", "event", "gap", "level", "payload", "place", "reason", "room")
 
     def __init__(
         self,
-        namespace: str,
-        path: Mapping[str, str],
-        handshake: Handshake,
-        connection: Connection | None = None,
+        place: Place,
         event: str | None = None,
         data: Raw | bytes = b"",
         call_id: int | None = None,
     ) -> None:
-        self.namespace = namespace
-        self.path = path
-        self.handshake = handshake
+        self.place = place
         self.event = event
+        self.data = data
         self.call_id = call_id
         """The caller's id; None where nobody waits for an answer."""
-        self.data = data
         self.payload: Any = None
         """What the handler will get as its payload, once it is decoded."""
         self.level: Level | None = None
         """Where narrower things than the application's are injected from."""
-        self.reason: DisconnectReason | None = None
-        self.gap: Gap | None = None
-        self.room: str | None = None
-        self.converted: Mapping[tuple[str, Any], Any] = {}
-        """Path parameters by name and annotation."""
-        self.emitter: Emitter | None = None
-        """Bound to this namespace; None while the connection opens."""
-        self.connected = 0
-        """How many gateways' connect hooks have finished."""
-        self._connection = connection
-        self._identity: Identity[Any] | None = None
 
-    def connect(self, connection: Connection, emitter: Emitter) -> None:
-        """The connection has opened."""
-        self._connection = connection
-        self.emitter = emitter
+    @property
+    def namespace(self) -> str:
+        """The path as it was asked for, parameters filled in."""
+        connection = self.place.connection
+        return self.place.handshake.namespace if connection is None else connection.namespace
 
-    def derive(self) -> "Context":
-        """The same place, for a hook of its own."""
-        context = Context(self.namespace, self.path, self.handshake, self._connection)
-        context.converted = self.converted
-        context.emitter = self.emitter
-        return context
+    @property
+    def path(self) -> Mapping[str, str]:
+        """The path parameters as text."""
+        return self.place.handshake.path
+
+    @property
+    def handshake(self) -> Handshake:
+        """The request that opened the connection."""
+        return self.place.handshake
 
     @property
     def connection(self) -> Connection:
         """The connection; raises `RuntimeError` while it is still opening."""
-        if self._connection is None:
+        connection = self.place.connection
+        if connection is None:
             raise RuntimeError(
                 "expected a connection, but it is still opening; a guard that also runs at "
                 "opening takes Handshake, Principal[T] or Context.handshake instead"
             )
-        return self._connection
+        return connection
 
     @property
     def identity(self) -> Identity[Any] | None:
         """Who is asking, also while the connection opens."""
-        return self._identity if self._connection is None else self._connection.identity
-
-    @identity.setter
-    def identity(self, identity: Identity[Any] | None) -> None:
-        self._identity = identity
+        connection = self.place.connection
+        return self.place.identity if connection is None else connection.identity
 
     @property
     def idempotency_key(self) -> str:

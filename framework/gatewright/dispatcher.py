@@ -12,7 +12,7 @@ from gatewright.blueprint import Blueprint, NamespaceBlueprint
 from gatewright.catching import Catchers
 from gatewright.compiling import Compiler, GatewayPlan
 from gatewright.connection import Connection
-from gatewright.context import Context
+from gatewright.context import Context, Place
 from gatewright.di import Container, Level
 from gatewright.emitter import Emitter, concrete
 from gatewright.errors import ErrorCode, EventError
@@ -36,9 +36,8 @@ class NoSuchPath(Exception):
 class Opening(Struct):
     """A connection that has passed its guards and waits for its socket."""
 
-    context: Context
+    place: Place
     level: Level
-    identity: Identity[Any] | None
 
 
 class NamespacePlan:
@@ -65,12 +64,12 @@ class NamespacePlan:
             hook = each.hooks.get("on_connect")
             if hook is not None:
                 await hook.run(context, level)
-            context.connected = index + 1
+            context.place.connected = index + 1
 
     async def disconnect(self, context: Context, level: Level) -> None:
         """Run the hooks of the end, last gateway first, of those that connected."""
         for kind in ("on_disconnect", "on_end"):
-            for each in reversed(self.gateways[: context.connected]):
+            for each in reversed(self.gateways[: context.place.connected]):
                 hook = each.hooks.get(kind)
                 if hook is not None:
                     await _logged(hook, context, level)
@@ -144,7 +143,7 @@ class Dispatcher:
         ]
         for path, hook in running if kind == "on_start" else reversed(running):
             level = self._container.connection({})
-            context = Context(path, {}, Handshake(namespace=path))
+            context = Context(Place(Handshake(namespace=path)))
             async with level:
                 if kind == "on_start":
                     await hook.run(context, level)
@@ -168,14 +167,13 @@ class Dispatcher:
     ) -> Opening:
         """Authenticate and ask the connect guards; raises `EventError` for a refusal."""
         namespace = self._namespaces[path]
-        context = Context(handshake.namespace, handshake.path, handshake)
-        context.converted = converted
+        place = Place(handshake, converted)
+        context = Context(place)
         seeds: dict[type, Any] = {Handshake: handshake}
         level = self._container.connection(seeds)
         try:
             async with asyncio.timeout(self.node.settings.open_timeout):
-                identity = await self._identify(context, level)
-                context.identity = identity
+                place.identity = await self._identify(context, level)
                 async with open_level(context, level, namespace.guards.level):
                     await namespace.guards.check(context)
         except BaseException as error:
@@ -186,7 +184,7 @@ class Dispatcher:
                 catchers = Catchers((), debug=self._debug)
                 raise await catchers.end(error, context) from error
             raise
-        return Opening(context, level, identity)
+        return Opening(place, level)
 
     async def _identify(self, context: Context, level: Level) -> Identity[Any] | None:
         if self._authenticate is None:
@@ -204,26 +202,27 @@ class Dispatcher:
         """Give an opened connection its socket: its hooks run, then its events."""
         namespace = self._namespaces[path]
         blueprint = namespace.blueprint
-        context, node = opening.context, self.node
-        address = concrete(path, blueprint.template.emits, context.path)
+        place, node = opening.place, self.node
+        address = concrete(path, blueprint.template.emits, place.handshake.path)
         connection = Connection(
             token_urlsafe(16),
             node,
             address,
-            context.handshake,
-            opening.identity,
+            place.handshake,
+            place.identity,
             blueprint.state() if blueprint.state is not None else None,
             codec,
             Outbox(link, node.flusher, node.settings.outbox),
             admit=self._admit(namespace, opening),
             refresh=self._refresh(opening),
         )
-        context.connect(connection, Emitter(node, address))
+        place.connection = connection
+        place.emitter = Emitter(node, address)
         opening.level.instances[Connection] = connection
         session = Session(
             node,
             connection,
-            context,
+            place,
             opening.level,
             namespace.plans,
             namespace,
@@ -243,7 +242,7 @@ class Dispatcher:
     def _admit(self, namespace: NamespacePlan, opening: Opening) -> Any:
         async def admit(connection: Connection, room: str) -> None:
             for hook in namespace.admit:
-                context = opening.context.derive()
+                context = Context(opening.place)
                 context.room = room
                 if not await hook.run(context, opening.level):
                     raise EventError(ErrorCode.FORBIDDEN, f"not allowed to join {room[:64]!r}")
@@ -262,10 +261,9 @@ class Dispatcher:
                 auth=auth,
                 client=before.client,
             )
-            context = Context(before.namespace, before.path, handshake)
-            context.converted = opening.context.converted
+            context = Context(Place(handshake, opening.place.converted))
             identity = await self._identify(context, opening.level)
-            connection.handshake = handshake
+            connection.handshake = opening.place.handshake = handshake
             return identity
 
         return refresh

@@ -1,7 +1,7 @@
 """One plan per handler and hook, compiled when the application starts."""
 
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, cast
 
@@ -41,8 +41,8 @@ class EventPlan:
         "_handler",
         "_inside",
         "_payload",
-        "_simple",
         "event",
+        "simple",
         "stream",
     )
 
@@ -68,7 +68,7 @@ class EventPlan:
         self._depth = max(arguments.level, guards.level)
         self._inside = wrap(interceptors, self._handle)
         # Most handlers: nothing around them, nothing to open, nothing to wait for.
-        self._simple = (
+        self.simple = (
             not stream
             and not guards
             and not interceptors
@@ -76,11 +76,14 @@ class EventPlan:
             and self._depth is Depth.APP
         )
 
+    def call(self, context: Context, codec: Codec) -> Awaitable[Any]:
+        """The handler's coroutine, for a plan that is `simple`."""
+        self._payload.decode(context, codec)
+        awaitable: Awaitable[Any] = self._handler(*self._arguments.values(context))
+        return awaitable
+
     async def run(self, context: Context, codec: Codec, connection: Level) -> Any:
         """The handler's result. Event resources are closed when it returns: a failed commit raises."""
-        if self._simple:
-            self._payload.decode(context, codec)
-            return await self._handler(*self._arguments.values(context))
         if self._depth is Depth.APP:
             return await self._steps(context, codec)
         async with open_level(context, connection, self._depth):
@@ -128,6 +131,12 @@ class HookPlan:
         self.where = where
         self._method = method
         self._arguments = arguments
+
+    def call(self, context: Context, codec: Codec) -> Awaitable[Any]:
+        """The handler's coroutine, for a plan that is `simple`."""
+        self._payload.decode(context, codec)
+        awaitable: Awaitable[Any] = self._handler(*self._arguments.values(context))
+        return awaitable
 
     async def run(self, context: Context, connection: Level) -> Any:
         async with open_level(context, connection, self._arguments.level):

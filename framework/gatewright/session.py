@@ -6,10 +6,10 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from msgspec import UNSET
+from msgspec import UNSET, Raw
 
 from gatewright.connection import Connection
-from gatewright.context import Context
+from gatewright.context import Context, Place
 from gatewright.di import Level
 from gatewright.errors import ErrorCode, EventError
 from gatewright.expiry import Expiry
@@ -44,9 +44,18 @@ class Call(Context):
 
     __slots__ = ("cancelled", "plan", "task")
 
-    plan: EventPlan
-    task: asyncio.Task[None] | None
-    cancelled: bool
+    def __init__(
+        self, place: Place, event: str, data: Raw, call_id: int | None, plan: EventPlan
+    ) -> None:
+        self.place = place
+        self.event = event
+        self.data = data
+        self.call_id = call_id
+        self.payload = None
+        self.level = None
+        self.plan = plan
+        self.task: asyncio.Task[None] | None = None
+        self.cancelled = False
 
 
 class Session:
@@ -60,7 +69,7 @@ class Session:
         self,
         node: Node,
         connection: Connection,
-        opening: Context,
+        place: Place,
         level: Level,
         plans: Mapping[str, EventPlan],
         hooks: Hooks,
@@ -69,7 +78,8 @@ class Session:
     ) -> None:
         self.connection = connection
         self._node = node
-        self._opening = opening
+        self._place = place
+        self._opening = Context(place)
         self._level = level
         self._plans = plans
         self._hooks = hooks
@@ -212,21 +222,7 @@ class Session:
             message = "expected a call with an id: this event answers with a stream"
             self._fail(None, event, EventError(ErrorCode.INVALID, message))
             return
-        opening = self._opening
-        call = Call(
-            opening.namespace,
-            opening.path,
-            opening.handshake,
-            self.connection,
-            event,
-            envelope.data,
-            call_id,
-        )
-        call.converted = opening.converted
-        call.emitter = opening.emitter
-        call.plan = plan
-        call.task = None
-        call.cancelled = False
+        call = Call(self._place, event, envelope.data, call_id, plan)
         if call_id is not None:
             self._open[call_id] = call
         self._inbox.append(call)
@@ -308,7 +304,11 @@ class Session:
         plan = call.plan
         try:
             try:
-                result = await plan.run(call, self.connection.codec, self._level)
+                if plan.simple:
+                    # What most handlers are: one coroutine less for each of their messages.
+                    result = await plan.call(call, self.connection.codec)
+                else:
+                    result = await plan.run(call, self.connection.codec, self._level)
             except Exception as error:
                 self._end(call, await plan.end(error, call))
             else:

@@ -63,18 +63,29 @@ class Gap(Struct, frozen=True):
 class Frame:
     """An encoded message, made once and shared by every receiver of its wire format."""
 
-    __slots__ = ("message", "payload", "size", "wire")
+    __slots__ = ("_message", "binary", "data", "size", "wire")
 
-    def __init__(self, payload: str | bytes) -> None:
-        self.payload = payload
-        self.size = len(payload)
-        # The ASGI message is read only and the same for everyone, so it is shared as well.
-        self.message: dict[str, object] = {
-            "type": "websocket.send",
-            "text" if isinstance(payload, str) else "bytes": payload,
-        }
+    def __init__(self, data: bytes, *, binary: bool = False) -> None:
+        """`data` is UTF-8 unless it is `binary`."""
+        self.data = data
+        self.binary = binary
+        self.size = len(data)
         self.wire: bytes | None = None
         """The same with its WebSocket header, once a link has asked a library for it."""
+        self._message: dict[str, object] | None = None
+
+    @property
+    def payload(self) -> str | bytes:
+        """What a client gets: text or bytes."""
+        return self.data if self.binary else self.data.decode()
+
+    @property
+    def message(self) -> dict[str, object]:
+        """The ASGI message; it is only read, so it is the same for every receiver."""
+        if self._message is None:
+            kind = "bytes" if self.binary else "text"
+            self._message = {"type": "websocket.send", kind: self.payload}
+        return self._message
 
 
 class Link(Protocol):

@@ -47,10 +47,6 @@ class Codec(Protocol):
 
     def encode(self, frame: msgspec.Struct) -> Frame: ...
 
-    def plain(self, value: Any) -> Any:
-        """A value as a client would read it back: builtins only."""
-        ...
-
 
 class JsonCodec:
     """Text frames of JSON; `bytes` travel as base64."""
@@ -77,10 +73,7 @@ class JsonCodec:
         return msgspec.json.Decoder(kind, dec_hook=self._dec_hook).decode
 
     def encode(self, frame: msgspec.Struct) -> Frame:
-        return Frame(self._encode(frame).decode())
-
-    def plain(self, value: Any) -> Any:
-        return msgspec.json.decode(self._encode(value))
+        return Frame(self._encode(frame))
 
 
 class MsgpackCodec:
@@ -108,10 +101,7 @@ class MsgpackCodec:
         return msgspec.msgpack.Decoder(kind, dec_hook=self._dec_hook).decode
 
     def encode(self, frame: msgspec.Struct) -> Frame:
-        return Frame(self._encode(frame))
-
-    def plain(self, value: Any) -> Any:
-        return msgspec.msgpack.decode(self._encode(value))
+        return Frame(self._encode(frame), binary=True)
 
 
 def describe(error: Exception) -> str:

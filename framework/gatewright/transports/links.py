@@ -6,6 +6,13 @@ from typing import Any
 
 from starlette.types import Scope, Send
 
+try:
+    from websockets.frames import Frame as WebSocketFrame
+    from websockets.frames import Opcode
+except ModuleNotFoundError:  # pragma: no cover
+    # An extra; where uvicorn's sans-I/O class runs, it is there.
+    pass
+
 from gatewright.protocol.close import clip_reason
 from gatewright.types import Frame, Link
 
@@ -79,15 +86,8 @@ class DirectLink:
 def wire(frame: Frame) -> bytes:
     """The frame with its WebSocket header, encoded once for all its receivers."""
     if frame.wire is None:
-        from websockets.frames import Frame as WebSocketFrame  # noqa: PLC0415  # an extra
-        from websockets.frames import Opcode  # noqa: PLC0415
-
-        payload = frame.payload
-        if isinstance(payload, str):
-            raw = WebSocketFrame(Opcode.TEXT, payload.encode())
-        else:
-            raw = WebSocketFrame(Opcode.BINARY, payload)
-        frame.wire = raw.serialize(mask=False)
+        opcode = Opcode.BINARY if frame.binary else Opcode.TEXT
+        frame.wire = WebSocketFrame(opcode, frame.data).serialize(mask=False)
     return frame.wire
 
 
