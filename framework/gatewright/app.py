@@ -145,11 +145,13 @@ class Gatewright:
 
     async def aget(self, kind: TypeForm[T], /) -> T:
         """Something of the application's level, opened if it is a resource not yet open."""
-        return await self._running().aget(kind)
+        found: T = await self._running().aget(kind)
+        return found
 
     def get(self, kind: TypeForm[T], /) -> T:
         """Something of the application's level that needs no opening, or is open already."""
-        return self._running().get(kind)
+        found: T = self._running().get(kind)
+        return found
 
     def provide(self, kind: TypeForm[T], /) -> Callable[[], AsyncIterator[T]]:
         """A dependency of HTTP routes: `Depends(realtime.provide(Repository))`.

@@ -57,6 +57,9 @@ class Context:
         """What the handler will get as its payload, once it is decoded."""
         self.level: Level | None = None
         """Where narrower things than the application's are injected from."""
+        self.reason: DisconnectReason | None = None
+        self.gap: Gap | None = None
+        self.room: str | None = None
 
     @property
     def namespace(self) -> str:

@@ -132,12 +132,6 @@ class HookPlan:
         self._method = method
         self._arguments = arguments
 
-    def call(self, context: Context, codec: Codec) -> Awaitable[Any]:
-        """The handler's coroutine, for a plan that is `simple`."""
-        self._payload.decode(context, codec)
-        awaitable: Awaitable[Any] = self._handler(*self._arguments.values(context))
-        return awaitable
-
     async def run(self, context: Context, connection: Level) -> Any:
         async with open_level(context, connection, self._arguments.level):
             return await (await self._arguments.call(self._method, context))
