@@ -8,7 +8,7 @@ from msgspec import Raw
 from gatewright.connection import Connection
 from gatewright.di import Level
 from gatewright.emitter import Emitter
-from gatewright.types import Handshake, Identity
+from gatewright.types import DisconnectReason, Gap, Handshake, Identity
 
 __all__ = ["Context", "Place"]
 

@@ -1,5 +1,7 @@
 """A uvicorn WebSocket class that hands its connection to whichever app the socket ends up in."""
 
+from typing import cast
+
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from gatewright.transports.links import EXTENSION
@@ -16,6 +18,6 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     """
 
     async def run_asgi(self) -> None:
-        extensions = self.scope.setdefault("extensions", {})
-        extensions[EXTENSION] = self  # type: ignore[index]
+        extensions: dict[str, object] = cast(dict[str, object], self.scope["extensions"])
+        extensions[EXTENSION] = self
         await super().run_asgi()
