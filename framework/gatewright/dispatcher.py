@@ -14,11 +14,11 @@ from gatewright.compiling import Compiler, GatewayPlan
 from gatewright.connection import Connection
 from gatewright.context import Context, Place
 from gatewright.di import Container, Level
-from gatewright.emitter import Emitter, concrete
+from gatewright.emitter import Emitter
 from gatewright.errors import ErrorCode, EventError
 from gatewright.expiry import Expiry
 from gatewright.guards import Guards
-from gatewright.node import Node
+from gatewright.node import Address, Node
 from gatewright.outbox import Outbox
 from gatewright.plans import EventPlan, HookPlan, open_level
 from gatewright.protocol.close import CloseCode
@@ -203,7 +203,7 @@ class Dispatcher:
         namespace = self._namespaces[path]
         blueprint = namespace.blueprint
         place, node = opening.place, self.node
-        address = concrete(path, blueprint.template.emits, place.handshake.path)
+        address = Address(place.handshake.namespace, blueprint.template.emits)
         connection = Connection(
             token_urlsafe(16),
             node,

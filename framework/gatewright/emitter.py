@@ -1,5 +1,6 @@
 """Sending to rooms, connections, users and everyone, from anywhere."""
 
+import re
 from collections.abc import Collection, Mapping
 from typing import Literal, Protocol, cast, overload
 from urllib.parse import quote
@@ -14,7 +15,9 @@ from gatewright.node import Address, Node
 from gatewright.protocol.outgoing import Outgoing
 from gatewright.rooms import Member, send_volatile
 
-__all__ = ["Emitter", "Target", "event_name"]
+__all__ = ["Emitter", "Target", "event_name", "fill"]
+
+_PARAMETER = re.compile(r"{([^{}]*)}")
 
 T = TypeVar("T")
 
@@ -80,9 +83,10 @@ class Target:
         if volatile:
             send_volatile(self._members(node, address), outgoing, key)
             return None
-        # Encoded before it is published: what cannot be encoded fails here, with the emitter,
-        # whether or not somebody listens.
-        outgoing.frame(node.codecs["json"])
+        # Encoded before it is published: what cannot be encoded fails here, with the emitter, and
+        # in every format or in none.
+        for codec in node.namespaces.codecs.values() or node.codecs.values():
+            outgoing.frame(codec)
         entry = Entry(outgoing, self._rooms, self._users, self._out)
         return await node.backplane.publish(address.namespace, (entry,))
 
@@ -175,8 +179,8 @@ class Emitter(Target):
             wanted = ", ".join(template.parameters) or "none"
             got = ", ".join(path) or "none"
             raise EmitError(f"{namespace}: expected path parameters {wanted}, got {got}")
-        address = concrete(template.path, template.emits, {k: str(v) for k, v in path.items()})
-        return Emitter(self._node, address)
+        filled = fill(template.path, {name: str(value) for name, value in path.items()})
+        return Emitter(self._node, Address(filled, template.emits))
 
     def attach(self, node: Node | None) -> Self:
         """Give an emitter made before start its running node, or take it away at the end."""
@@ -184,11 +188,9 @@ class Emitter(Target):
         return self
 
 
-def concrete(path: str, emits: frozenset[type], values: Mapping[str, str]) -> Address:
+def fill(path: str, values: Mapping[str, str]) -> str:
     """Fill a declared path in, each value quoted so that no value can name another namespace."""
-    for name, value in values.items():
-        path = path.replace(f"{{{name}}}", quote(value, safe=""))
-    return Address(path, emits)
+    return _PARAMETER.sub(lambda match: quote(values[match[1]], safe=""), path)
 
 
 def event_name(event: object, address: Address) -> str:

@@ -128,6 +128,12 @@ class Outbox:
                 self._scheduled = True
                 self._flusher.add(self)
 
+    def lose(self) -> None:
+        """The socket is gone: what waits, and what is pushed from now on, goes nowhere."""
+        self._closing = self._closing or (CloseCode.GOING_AWAY, "")
+        self._forget_queue()
+        self._let_in()
+
     def abort(self) -> None:
         """Drop the socket and what waits for it."""
         self._forget_queue()
@@ -136,10 +142,8 @@ class Outbox:
         self._link.abort()
 
     async def aclose(self) -> None:
-        """The socket is gone: end the writer, and free what waited."""
-        self._closing = self._closing or (CloseCode.GOING_AWAY, "")
-        self._forget_queue()
-        self._let_in()
+        """End the writer of a lost socket."""
+        self.lose()
         self._flusher.unblock(self)
         writer, self._writer = self._writer, None
         if writer is not None:
@@ -239,7 +243,12 @@ class Flusher:
     def _flush(self) -> None:
         dirty, self._dirty = self._dirty, []
         for outbox in dirty:
-            outbox.flush()
+            try:
+                outbox.flush()
+            except Exception:
+                # One socket's trouble must not keep the others of this tick from being served.
+                logger.exception("a socket failed while it was written to")
+                outbox.abort()
 
     def block(self, outbox: Outbox) -> None:
         """Watch an outbox whose socket takes nothing at the moment."""

@@ -103,6 +103,8 @@ class Namespaces:
 
     def __init__(self) -> None:
         self._open: dict[str, Namespace] = {}
+        self.codecs: dict[str, Codec] = {}
+        """The wire formats that this node's connections have used."""
 
     def __len__(self) -> int:
         return len(self._open)
@@ -116,6 +118,7 @@ class Namespaces:
         if namespace is None:
             namespace = self._open[name] = Namespace(name)
         namespace.enter(member)
+        self.codecs[member.codec.name] = member.codec
         return namespace
 
     def exit(self, name: str, member: Member) -> None:

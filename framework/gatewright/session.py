@@ -153,7 +153,7 @@ class Session:
         """
         self._over = True
         self._expiry.stop()
-        self.connection.outbox.close(reason.code, reason.text)
+        self.connection.outbox.lose()
         self._node.calls.lost(self.connection.id)
         for stream in self._streams:
             stream.cancel()

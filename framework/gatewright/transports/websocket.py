@@ -12,6 +12,7 @@ from starlette.types import Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from gatewright.dispatcher import Dispatcher, NoSuchPath
+from gatewright.emitter import fill
 from gatewright.errors import EventError
 from gatewright.protocol.close import CloseCode
 from gatewright.protocol.rates import TokenBucket
@@ -59,7 +60,7 @@ class WebSocketDoor:
             await deny(scope, receive, send, HTTPStatus.SERVICE_UNAVAILABLE, text)
             return
         values: dict[str, str] = {k: str(v) for k, v in scope.get("path_params", {}).items()}
-        handshake = read_handshake(scope, self._path, values)
+        handshake = read_handshake(scope, fill(self._path, values), values)
         origins = dispatcher.node.settings.origins
         if not allowed_origin(handshake, scope.get("scheme", "ws"), origins):
             origin = handshake.headers.get("origin")

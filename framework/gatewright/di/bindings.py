@@ -1,0 +1,166 @@
+"""Modules installed in injector's binder, and read back as one table of bindings.
+
+This is the only file that knows how injector keeps a provider: `ClassProvider._cls`,
+`CallableProvider._callable`, `InstanceProvider._instance`, `MultiBinder._multi_bindings`,
+`KeyValueProvider` and `Binder._bindings` have no public way to them.
+"""
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from typing import Annotated, Any, cast, get_args, get_origin
+
+from injector import (
+    AssistedBuilder,
+    Binder,
+    Binding,
+    CallableProvider,
+    ClassProvider,
+    Injector,
+    InstanceProvider,
+    KeyValueProvider,
+    Module,
+    MultiBinder,
+    Provider,
+    ProviderOf,
+)
+
+from gatewright.di.naming import describe
+from gatewright.di.parameters import unknown_name
+from gatewright.di.scopes import is_resource, yielded
+from gatewright.errors import StartupError
+
+__all__ = [
+    "AliasProvider",
+    "Bind",
+    "LevelBinder",
+    "ResourceProvider",
+    "install",
+    "kept",
+    "parts",
+]
+
+Bind = Module | Callable[[Binder], None] | type[Module]
+
+
+class AliasProvider(Provider[Any]):
+    """Builds a specialized generic class: `bind(Repo[User])`."""
+
+    def __init__(self, alias: object) -> None:
+        self.alias = alias
+
+
+class ResourceProvider(Provider[Any]):
+    """Opens what an async generator yields."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+
+
+class LevelBinder(Binder):
+    """injector's binder, which also understands `@resource` and specialized generic classes."""
+
+    def bind(self, interface: Any, to: Any = None, scope: Any = None) -> None:
+        if is_resource(to) and inspect.ismethod(to):
+            # Bound by its module, under the annotation AsyncIterator[T] of the method.
+            interface = yielded(to)
+        if is_resource(to) and get_origin(interface) in (list, dict):
+            raise StartupError(
+                f"@resource {describe(to)}",
+                expected="a resource that yields one thing",
+                got=describe(interface),
+                fix="list and dict are injector's multibindings; yield a class that holds it.",
+            )
+        super().bind(interface, to, scope)
+
+    def multibind(self, interface: Any, to: Any, scope: Any = None) -> None:
+        if is_resource(to):
+            yielded(to)  # a method of a module that says list[T], where AsyncIterator[T] belongs
+        super().multibind(interface, to, scope)
+
+    def provider_for(self, interface: Any, to: Any = None) -> Provider[Any]:
+        if is_resource(to):
+            return ResourceProvider(to)
+        alias = interface if to is None else to
+        if get_origin(alias) is Annotated:
+            alias = get_args(alias)[0]
+        if to is not None and to is get_origin(interface):
+            alias = interface  # bind(Repo[User], to=Repo)
+        if _is_generic_class(alias):
+            return AliasProvider(alias)
+        return super().provider_for(interface, to)
+
+    def create_binding(self, interface: Any, to: Any = None, scope: Any = None) -> Binding:
+        binding = super().create_binding(interface, to, scope)
+        if is_resource(to) and binding.scope.__name__ == "NoScope":
+            raise StartupError(
+                f"@resource {describe(to)}",
+                expected="a scope that says when it is closed",
+                got="none",
+                fix="Write @app_scoped, @connection_scoped or @event_scoped above @resource.",
+            )
+        return binding
+
+
+def _is_generic_class(alias: object) -> bool:
+    origin = get_origin(alias)
+    return (
+        isinstance(origin, type)
+        and origin not in (list, dict)
+        and not issubclass(origin, (AssistedBuilder, ProviderOf))
+    )
+
+
+def install(
+    injector: Injector,
+    instances: Mapping[Any, object],
+    modules: Iterable[Bind],
+    overrides: Iterable[Bind],
+) -> dict[object, Binding]:
+    """The bindings of all modules; where an override has the same key, its binding alone."""
+    binder = LevelBinder(injector, auto_bind=False)
+    for interface, instance in instances.items():
+        binder.bind(interface, to=InstanceProvider(instance))
+    injector.binder = _installed(binder, modules)
+    replacing = _installed(LevelBinder(injector, auto_bind=False, parent=binder), overrides)
+    # Through the binder, so that AssistedBuilder and ProviderOf find the replaced ones as well.
+    binder._bindings.update(replacing._bindings)
+    return cast(dict[object, Binding], binder._bindings)
+
+
+def _installed(binder: LevelBinder, modules: Iterable[Bind]) -> LevelBinder:
+    for module in modules:
+        try:
+            binder.install(module)
+        except NameError as error:
+            where = describe(module if isinstance(module, type) else type(module))
+            if inspect.isroutine(module):
+                where = describe(module)
+            cause = error.__cause__ if isinstance(error.__cause__, NameError) else error
+            raise unknown_name(f"module {where}", cause) from error
+    return binder
+
+
+def kept(provider: Provider[Any]) -> Any:
+    """The class, callable or instance that one of injector's own providers was made with."""
+    match provider:
+        case ClassProvider():
+            return provider._cls
+        case CallableProvider():
+            return provider._callable
+        case InstanceProvider():
+            return provider._instance
+        case _:
+            raise TypeError(f"expected a provider of injector, got {provider!r}")
+
+
+def parts(provider: MultiBinder[Any]) -> list[tuple[object, Binding]]:
+    """The bindings that a multibinding is made of, each with its key in a map (None in a list)."""
+    found: list[tuple[object, Binding]] = []
+    for binding in provider._multi_bindings:
+        inner = binding.provider
+        if isinstance(inner, KeyValueProvider):
+            plain = Binding(binding.interface, inner._provider, binding.scope)
+            found.append((inner._key, plain))
+        else:
+            found.append((None, binding))
+    return found
