@@ -147,6 +147,8 @@ class Payload:
                 context.payload = self._default
                 return
             data = codec.empty if self._several else codec.null
+        elif self._several:
+            data = codec.array(data)
         try:
             context.payload = self._decoders[codec.name](data)
         except msgspec.ValidationError:

@@ -81,7 +81,7 @@ class Compiler:
         bound = None
         if not template.parameters:
             bound = Emitter(self._node, Address(template.path, template.emits))
-        instance = await self._container.create(
+        instance: object = await self._container.create(
             gateway.cls, dict.fromkeys(blueprint.emitters, bound)
         )
         constants = {Source.EMITTER: bound} if bound is not None else {}

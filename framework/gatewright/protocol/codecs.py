@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, Protocol, TypeAlias
 
 import msgspec
+from msgspec import Raw
 
 from gatewright.protocol.frames import Envelope
 from gatewright.types import Frame
@@ -45,6 +46,10 @@ class Codec(Protocol):
         """A decoder of raw data into `kind`, made once per type."""
         ...
 
+    def array(self, data: Raw | bytes) -> Raw | bytes:
+        """Data as an array of arguments: what is none is the first of them."""
+        ...
+
     def encode(self, frame: msgspec.Struct) -> Frame: ...
 
 
@@ -71,6 +76,10 @@ class JsonCodec:
 
     def decoder(self, kind: Any) -> Callable[[Any], Any]:
         return msgspec.json.Decoder(kind, dec_hook=self._dec_hook).decode
+
+    def array(self, data: Raw | bytes) -> Raw | bytes:
+        raw = bytes(data)
+        return data if raw.lstrip()[:1] == b"[" else b"[" + raw + b"]"
 
     def encode(self, frame: msgspec.Struct) -> Frame:
         return Frame(self._encode(frame))
@@ -99,6 +108,12 @@ class MsgpackCodec:
 
     def decoder(self, kind: Any) -> Callable[[Any], Any]:
         return msgspec.msgpack.Decoder(kind, dec_hook=self._dec_hook).decode
+
+    def array(self, data: Raw | bytes) -> Raw | bytes:
+        head = memoryview(data)[0]
+        # fixarray, array 16, array 32; 0x91 is the head of an array of one.
+        is_array = 0x90 <= head <= 0x9F or head in (0xDC, 0xDD)
+        return data if is_array else b"\x91" + bytes(data)
 
     def encode(self, frame: msgspec.Struct) -> Frame:
         return Frame(self._encode(frame), binary=True)
