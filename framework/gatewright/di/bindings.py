@@ -19,7 +19,6 @@ from injector import (
     InstanceProvider,
     KeyValueProvider,
     Module,
-    MultiBinder,
     Provider,
     ProviderOf,
 )
@@ -42,14 +41,21 @@ __all__ = [
 Bind = Module | Callable[[Binder], None] | type[Module]
 
 
-class AliasProvider(Provider[Any]):
+class _Described(Provider[Any]):
+    """Says what to make; the graph makes it."""
+
+    def get(self, injector: Injector) -> Any:
+        raise RuntimeError(f"expected the container to make {self!r}, got a call by {injector!r}")
+
+
+class AliasProvider(_Described):
     """Builds a specialized generic class: `bind(Repo[User])`."""
 
     def __init__(self, alias: object) -> None:
         self.alias = alias
 
 
-class ResourceProvider(Provider[Any]):
+class ResourceProvider(_Described):
     """Opens what an async generator yields."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
@@ -87,7 +93,8 @@ class LevelBinder(Binder):
             alias = interface  # bind(Repo[User], to=Repo)
         if _is_generic_class(alias):
             return AliasProvider(alias)
-        return super().provider_for(interface, to)
+        provider: Provider[Any] = cast(Any, super()).provider_for(interface, to)
+        return provider
 
     def create_binding(self, interface: Any, to: Any = None, scope: Any = None) -> Binding:
         binding = super().create_binding(interface, to, scope)
@@ -140,26 +147,27 @@ def _installed(binder: LevelBinder, modules: Iterable[Bind]) -> LevelBinder:
     return binder
 
 
-def kept(provider: Provider[Any]) -> Any:
+def kept(provider: object) -> Any:
     """The class, callable or instance that one of injector's own providers was made with."""
     match provider:
         case ClassProvider():
-            return provider._cls
+            return cast(Any, provider)._cls
         case CallableProvider():
-            return provider._callable
+            return cast(Any, provider)._callable
         case InstanceProvider():
-            return provider._instance
+            return cast(Any, provider)._instance
         case _:
             raise TypeError(f"expected a provider of injector, got {provider!r}")
 
 
-def parts(provider: MultiBinder[Any]) -> list[tuple[object, Binding]]:
+def parts(provider: object) -> list[tuple[object, Binding]]:
     """The bindings that a multibinding is made of, each with its key in a map (None in a list)."""
     found: list[tuple[object, Binding]] = []
-    for binding in provider._multi_bindings:
-        inner = binding.provider
+    bindings: list[Binding] = cast(Any, provider)._multi_bindings
+    for binding in bindings:
+        inner: Any = cast(Any, binding).provider
         if isinstance(inner, KeyValueProvider):
-            plain = Binding(binding.interface, inner._provider, binding.scope)
+            plain = Binding(binding.interface, cast(Any, inner)._provider, binding.scope)
             found.append((inner._key, plain))
         else:
             found.append((None, binding))

@@ -92,32 +92,37 @@ class Graph:
         return self._bound(key, binding, path)
 
     def _bound(self, key: object, binding: Binding, path: Path) -> Node:
-        provider = binding.provider
+        source: Any = binding  # injector's providers are generic, its bindings do not say of what
+        provider: object = source.provider
         scope = depth_of(binding.scope, chain(path))
         match provider:
             case InstanceProvider():
-                instance = kept(provider)
+                instance = kept(source.provider)
                 return Node(key, None, Depth.APP, (), (key,), lambda _: instance)
             case ResourceProvider():
                 call = self._function(provider.function, path)
                 return self._node(key, scope, call, call.nodes, path, opens=True)
             case ClassProvider() | AliasProvider():
-                alias = provider.alias if isinstance(provider, AliasProvider) else kept(provider)
-                cls = get_origin(alias) or alias
+                alias = (
+                    provider.alias if isinstance(provider, AliasProvider) else kept(source.provider)
+                )
+                cls: Any = get_origin(alias) or alias
                 call = self._call(cls, constructor_parameters(cls, alias, chain(path)), path)
                 return self._node(key, scope, call, call.nodes, path)
             case CallableProvider():
-                function = kept(provider)
+                function = kept(source.provider)
                 _refuse_async(function, path)
                 call = self._function(function, path)
                 return self._node(key, scope, call, call.nodes, path)
             case MultiBinder():
-                found = [(k, self._bound(b.interface, b, path)) for k, b in parts(provider)]
+                found = [(k, self._bound(b.interface, b, path)) for k, b in parts(source.provider)]
                 make = mapping if isinstance(provider, MapBindProvider) else listing
                 return self._node(key, scope, make(found), [node for _, node in found], path)
             case _:
                 # A Provider of the user's own: what it asks the injector for is its affair.
-                return self._node(key, scope, lambda level: provider.get(level.injector), (), path)
+                return self._node(
+                    key, scope, lambda level: source.provider.get(level.injector), (), path
+                )
 
     def _special(self, key: Any, path: Path) -> Node:
         """`ProviderOf[T]` and `AssistedBuilder[T]` resolve T later, on the level that asked."""
@@ -143,7 +148,8 @@ class Graph:
         *,
         opens: bool = False,
     ) -> Node:
-        level, narrow = scope or Depth.APP, (key,)
+        level = scope or Depth.APP
+        narrow: Path = (key,)
         for need in needs:
             if scope is not None and need.level > scope:
                 raise _captive((*path, *need.narrow), key, scope, need)
@@ -177,7 +183,7 @@ class Graph:
     def _knows(self, key: object) -> bool:
         if isinstance(key, TypeVar):
             return False
-        special = key in (Injector, Binder) or _is_special(key)
+        special = key is Injector or key is Binder or _is_special(key)
         return special or key in self._seeds or key in self._table
 
     def _unresolved(self, parameter: Parameter, target: object, path: Path) -> StartupError:
@@ -234,7 +240,7 @@ def _captive(path: Path, key: object, scope: Depth, need: Node) -> StartupError:
 
 def out_of_reach(node: Node, depth: Depth) -> StartupError:
     """Something was asked for on a level that lives longer than what it needs."""
-    first = node.narrow[1 if len(node.narrow) > 1 else 0]
+    first = node.narrow[:2][-1]
     return StartupError(
         chain(node.narrow),
         expected=f"only what lives as long as the {depth} level",

@@ -4,12 +4,12 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Mapping
 from types import TracebackType
-from typing import Any, TypeVar, cast
+from typing import Any, Self, TypeVar, cast
 
 from injector import Injector
-from typing_extensions import Self, TypeForm
+from typing_extensions import TypeForm
 
-from gatewright.di.graph import Graph
+from gatewright.di.graph import Graph, out_of_reach
 from gatewright.di.naming import describe
 from gatewright.di.node import NOTHING, Node
 from gatewright.di.scopes import Depth
@@ -189,9 +189,9 @@ class Level:
         for needed in node.resources:
             home = self.at(needed.level)
             if needed.key not in home.instances:
-                await home._enter(needed)
+                await home.enter(needed)
 
-    async def _enter(self, node: Node) -> None:
+    async def enter(self, node: Node) -> None:
         """Open one resource of this level, whose own resources are open; once for all who ask."""
         lock = self._opening.get(node.key)
         if lock is None:

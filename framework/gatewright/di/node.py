@@ -1,7 +1,7 @@
 """One resolved type: where it lives and how it is made."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from gatewright.di.naming import describe
 from gatewright.di.scopes import Depth
@@ -102,7 +102,7 @@ def listing(found: Sequence[tuple[object, Node]]) -> "Callable[[Level], object]"
         for _, node in found:
             item = node.get(level)
             if isinstance(item, list):
-                items.extend(item)
+                items.extend(cast(list[object], item))
             else:
                 items.append(item)
         return items

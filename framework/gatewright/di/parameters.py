@@ -63,7 +63,7 @@ class Parameter(NamedTuple):
 
 def function_parameters(function: Callable[..., Any], where: str) -> list[Parameter]:
     """The parameters of a provider; those of a bound method come without its self."""
-    return _read(function, inspect.signature(function), _hints(function, where), function)
+    return _read(inspect.signature(function), _hints(function, where), function)
 
 
 def constructor_parameters(cls: type, alias: object, where: str) -> list[Parameter]:
@@ -72,7 +72,7 @@ def constructor_parameters(cls: type, alias: object, where: str) -> list[Paramet
     `alias` is the specialization that is built (`Repo[User]`), or the class itself; type
     variables are replaced by what it and the generic bases say.
     """
-    init: Any = cls.__init__
+    init: Any = inspect.getattr_static(cls, "__init__")
     if isinstance(init, types.FunctionType):
         signature = inspect.signature(init)
         signature = signature.replace(parameters=list(signature.parameters.values())[1:])
@@ -97,12 +97,12 @@ def constructor_parameters(cls: type, alias: object, where: str) -> list[Paramet
     known |= variables.get(definer, {})
     return [
         p._replace(annotation=_substitute(p.annotation, known))
-        for p in _read(cls, signature, hints, init)
+        for p in _read(signature, hints, init)
     ]
 
 
 def _read(
-    owner: object, signature: inspect.Signature, hints: Mapping[str, Any], function: object
+    signature: inspect.Signature, hints: Mapping[str, Any], function: object
 ) -> list[Parameter]:
     refused: set[str] = getattr(function, "__noninjectables__", set())
     read: list[Parameter] = []
@@ -140,19 +140,15 @@ def _unmark(annotation: Any) -> tuple[Any, set[object]]:
 def _hints(obj: Any, where: str) -> dict[str, Any]:
     try:
         return get_type_hints(obj, include_extras=True)
-    except NameError:
-        pass
-    if not isinstance(obj, type):
-        # What it returns is not asked for; only its own name may be unknown.
-        function: Any = inspect.unwrap(getattr(obj, "__func__", obj))
-        annotations = {k: v for k, v in function.__annotations__.items() if k != "return"}
-        stand_in = types.SimpleNamespace(__annotations__=annotations)
-        try:
-            return get_type_hints(stand_in, function.__globals__, include_extras=True)
-        except NameError as error:
+    except NameError as error:
+        if isinstance(obj, type):
             raise unknown_name(where, error) from error
+    # What it returns is not asked for; only the name of that may be unknown.
+    function: Any = inspect.unwrap(getattr(obj, "__func__", obj))
+    annotations = {k: v for k, v in function.__annotations__.items() if k != "return"}
+    stand_in = types.SimpleNamespace(__annotations__=annotations)
     try:
-        return get_type_hints(obj, include_extras=True)
+        return get_type_hints(stand_in, function.__globals__, include_extras=True)
     except NameError as error:
         raise unknown_name(where, error) from error
 
@@ -174,9 +170,9 @@ def _substitute(annotation: Any, known: Mapping[TypeVar, Any]) -> Any:
     if isinstance(annotation, TypeVar):
         return known.get(annotation, annotation)
     wanted: tuple[TypeVar, ...] = getattr(annotation, "__parameters__", ())
-    if isinstance(annotation, type) and get_origin(annotation) is None or not wanted:
+    if not wanted or (isinstance(annotation, type) and get_origin(annotation) is None):
         return annotation  # a generic class itself is no specialization
-    return annotation[tuple(known.get(v, v) for v in wanted)]
+    return cast(Any, annotation)[tuple(known.get(v, v) for v in wanted)]
 
 
 def _variables(cls: type, alias: object) -> dict[type, dict[TypeVar, Any]]:

@@ -103,16 +103,13 @@ class Shield(Generic[T]):
         while True:
             self._before = task.cancelling() if task is not None else 0
             try:
-                if thrown is None:
-                    inner = coroutine.send(None)
-                else:
-                    inner = coroutine.throw(thrown)
+                inner = coroutine.send(None) if thrown is None else coroutine.throw(thrown)
             except StopIteration as end:
                 return end.value  # type: ignore[no-any-return]
             thrown = None
             if inner is not None:
                 # What a task does with every future that it is told to wait for.
-                inner._asyncio_future_blocking = False
+                inner._asyncio_future_blocking = False  # noqa: SLF001
             try:
                 yield from _Waiter(self, inner)
             except GeneratorExit:
