@@ -1,1 +1,1 @@
-"""What several tests need: real servers, a real browser, and what to say when a program is missing."""
+"""Shared by tests: real servers, a real browser, and what to say when a program is missing."""

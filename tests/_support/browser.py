@@ -1,7 +1,7 @@
 """A real Chromium for the tests of pages, the system's own: nothing is downloaded at test time."""
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from playwright.async_api import Browser, async_playwright
 
@@ -17,7 +17,7 @@ ARGUMENTS = [
 
 
 @contextlib.asynccontextmanager
-async def chromium() -> AsyncIterator[Browser]:
+async def chromium() -> AsyncGenerator[Browser]:
     """A headless Chromium with a fake camera and microphone.
 
     Skips the test when no Chromium is installed; fails it under `CI=true`.

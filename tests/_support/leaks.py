@@ -1,7 +1,7 @@
 """Finds tasks that a test left running."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 import pytest
@@ -10,7 +10,7 @@ GRACE = 1.0  # seconds in which what was already told to stop may finish stoppin
 
 
 @asynccontextmanager
-async def no_task_left() -> AsyncIterator[None]:
+async def no_task_left() -> AsyncGenerator[None]:
     """Fail the test, naming them, if tasks started inside the block are still running after it."""
     before = asyncio.all_tasks()
     yield

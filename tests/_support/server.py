@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,7 @@ class _LocalServer(uvicorn.Server):
         self.listening = asyncio.Event()
 
     @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
+    def capture_signals(self) -> Generator[None]:
         yield  # Ctrl+C belongs to pytest
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -56,7 +56,7 @@ class _LocalServer(uvicorn.Server):
 
 
 @contextlib.asynccontextmanager
-async def serve(app: ASGIApp, **config: Any) -> AsyncIterator[Url]:
+async def serve(app: ASGIApp, **config: Any) -> AsyncGenerator[Url]:
     """Serve `app` from the running loop on a free port of 127.0.0.1 until the block ends.
 
     `config` goes to `uvicorn.Config`. Raises RuntimeError when the app's lifespan fails.
@@ -132,7 +132,7 @@ class Launched:
 @contextlib.contextmanager
 def launch(
     command: Sequence[str], *, env: Mapping[str, str] | None = None, timeout: float = 20
-) -> Iterator[Launched]:
+) -> Generator[Launched]:
     """Run `command` from the checkout, wait until it prints its address, kill it at the end.
 
     The command must listen on a free port of 127.0.0.1 and print `http://127.0.0.1:port`. `env` is
@@ -158,7 +158,7 @@ def launch(
 @contextlib.contextmanager
 def spawn(
     target: str, *options: str, env: Mapping[str, str] | None = None, timeout: float = 20
-) -> Iterator[Url]:
+) -> Generator[Url]:
     """Run `uvicorn target` in its own process on a free port; killed hard when the block ends."""
     command = [sys.executable, "-m", "uvicorn", target, "--host", "127.0.0.1", "--port", "0"]
     with launch([*command, *options], env=env, timeout=timeout) as launched:

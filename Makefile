@@ -1,0 +1,93 @@
+# `make` alone lists what there is. A fresh machine needs Python >= 3.11, git and make.
+.DEFAULT_GOAL := help
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+
+BIN := .venv/bin
+RUN := .venv/.installed-run
+DEV := .venv/.installed-dev
+UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--custom-compile-command "make lock" pyproject.toml
+
+# More arguments for a tool: make test ARGS="-k rooms -x"
+ARGS ?=
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: $(RUN) ## start the sample app; it prints its address
+	$(BIN)/python -m sample_app $(ARGS)
+
+.PHONY: install
+install: $(DEV) ## make .venv with everything for development
+
+.PHONY: system-packages
+system-packages: ## the programs that tests use (Chromium), when this is Debian and you are root
+	scripts/system-packages
+
+# Recipes, not prerequisites, so that `make -j` cannot mix their output.
+.PHONY: check
+check: $(DEV) ## style, types, floors: everything that needs no run
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/mypy
+	$(PYRIGHT)
+	$(PYRIGHT) --verifytypes gatewright --ignoreexternal
+
+# Its news about newer versions would ask the network at every run.
+PYRIGHT := PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright
+
+.PHONY: test
+test: $(DEV) system-packages ## every test, and the gate: 95 % of lines and branches
+	$(BIN)/coverage run -m pytest $(ARGS)
+	$(BIN)/coverage report
+
+.PHONY: coverage
+coverage: test ## the same, then a page for each file under htmlcov/
+	$(BIN)/coverage html --quiet
+	@echo "See htmlcov/index.html"
+
+.PHONY: format
+format: $(DEV) ## let ruff mend what it can
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+.PHONY: docs
+docs: $(DEV) ## build the site under site/
+	$(BIN)/zensical build --clean
+
+.PHONY: docs-serve
+docs-serve: $(DEV) ## the site at a local address, following changes
+	$(BIN)/zensical serve
+
+.PHONY: hooks
+hooks: $(DEV) ## run the quick checks before every commit
+	$(BIN)/prek install
+
+.PHONY: lock
+lock: $(DEV) ## resolve requirements/ anew (ARGS=--upgrade for the newest versions)
+	echo "uv" | $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+		--custom-compile-command "make lock" $(ARGS) - --output-file requirements/uv.txt
+	$(UV_COMPILE) $(ARGS) --extra server --group build --group sample \
+		--output-file requirements/run.txt
+	$(UV_COMPILE) $(ARGS) --all-extras --group dev --constraints requirements/run.txt \
+		--output-file requirements/dev.txt
+	$(UV_COMPILE) $(ARGS) --all-extras --group fuzz --constraints requirements/dev.txt \
+		--output-file requirements/fuzz.txt
+
+.PHONY: clean
+clean: ## remove the environment and everything built
+	rm -rf .venv site dist htmlcov .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis \
+		.import_linter_cache
+
+# The package's own file is a cause too: it holds the package's entry points and the groups.
+$(RUN): requirements/uv.txt requirements/run.txt pyproject.toml scripts/environment
+	scripts/environment run
+	@touch $@
+
+$(DEV): requirements/uv.txt requirements/dev.txt pyproject.toml scripts/environment
+	scripts/environment dev
+	@touch $@ $(RUN)
