@@ -54,12 +54,17 @@ class NamespacePlan:
         self.gateways = gateways
         self.plans = plans
         self.guards = guards
+        self.greets = any("on_connect" in each.hooks for each in gateways)
+        """Whether there is a connect hook to wait for."""
         self.admit = [
             each.hooks["authorize_room"] for each in gateways if "authorize_room" in each.hooks
         ]
 
     async def connect(self, context: Context, level: Level) -> None:
         """Run the connect hooks in the order of the gateways; the first failure ends it."""
+        if not self.greets:
+            context.place.connected = len(self.gateways)
+            return
         for index, each in enumerate(self.gateways):
             hook = each.hooks.get("on_connect")
             if hook is not None:
@@ -171,6 +176,8 @@ class Dispatcher:
         context = Context(place)
         seeds: dict[type, Any] = {Handshake: handshake}
         level = self._container.connection(seeds)
+        if self._authenticate is None and not namespace.guards:
+            return Opening(place, level)
         try:
             async with asyncio.timeout(self.node.settings.open_timeout):
                 place.identity = await self._identify(context, level)
