@@ -1,0 +1,1 @@
+"""Demonstrations of gatewright in one Starlette application: `python -m sample_app`."""

@@ -1,0 +1,46 @@
+"""The sample application: a page and its gateway, in one Starlette application."""
+
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.responses import RedirectResponse
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from gatewright import Gatewright, Rate, Settings
+from sample_app.headers import SecurityHeaders
+from sample_app.miaou.gateway import MiaouGateway
+from sample_app.miaou.identity import authenticate
+from sample_app.miaou.module import MiaouModule
+
+__all__ = ["build", "make_realtime"]
+
+HERE = Path(__file__).parent
+
+
+def build(database: Path) -> Starlette:
+    """Make the application; `database` is the SQLite file, made when it is missing."""
+    realtime = make_realtime(database)
+    return Starlette(
+        lifespan=realtime.lifespan,
+        routes=[
+            *realtime.routes,
+            # The address of the WebSocket is the page's as well, for those who type it.
+            Route("/miaou", lambda _: RedirectResponse("/miaou/")),
+            Mount("/miaou", StaticFiles(directory=HERE / "miaou" / "page", html=True)),
+            Mount("/", StaticFiles(directory=HERE / "static", html=True)),
+        ],
+        middleware=[Middleware(SecurityHeaders)],
+    )
+
+
+def make_realtime(database: Path) -> Gatewright:
+    """The gateways without the pages, as the tests use them."""
+    return Gatewright(
+        gateways=[MiaouGateway],
+        modules=[MiaouModule(database)],
+        authenticate=authenticate,
+        # Nobody types faster; what is over it is answered `too_many`, and the page shows it.
+        settings=Settings(event_rates={"say": Rate(2, 10), "create": Rate(0.2, 5)}),
+    )

@@ -1,0 +1,106 @@
+"""The words that page and gateway exchange: events that go out, payloads that come in."""
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from gatewright import Event
+from sample_app.miaou.models import Message, Person, Place, Room, RoomView, TalkView
+
+__all__ = [
+    "Came",
+    "HistoryQuery",
+    "NewRoom",
+    "Read",
+    "Registration",
+    "RoomOpened",
+    "Said",
+    "Say",
+    "Typing",
+    "Welcome",
+    "Went",
+]
+
+# Bounds for what a stranger may send. The sentences for people are in services.py: a page that
+# keeps to them never meets these.
+Name = Annotated[str, Meta(max_length=200)]
+Text = Annotated[str, Meta(max_length=8000)]
+Key = Annotated[str, Meta(min_length=16, max_length=64)]
+Id = Annotated[int, Meta(ge=1, le=2**53)]
+
+
+class Said(Event, event="said"):
+    """A message, to everyone in its place."""
+
+    message: Message
+
+
+class Typing(Event, event="typing"):
+    """Somebody is writing in `to`."""
+
+    to: Place
+    person: Person
+
+
+class Came(Event, event="came"):
+    """Somebody is in a room now who was not before."""
+
+    room: int
+    person: Person
+
+
+class Went(Event, event="went"):
+    """Somebody is no longer in a room, with none of their pages."""
+
+    room: int
+    person: Person
+
+
+class RoomOpened(Event, event="room_opened"):
+    """There is a new room, to everyone."""
+
+    room: Room
+
+
+class Registration(Struct):
+    """Who one wants to be.
+
+    `secret` is made up by the browser and kept there: it makes a person the same one again after
+    a reconnect, and keeps their private messages from whoever takes the nickname next.
+    """
+
+    nickname: Name
+    secret: Key
+
+
+class Welcome(Struct):
+    """The answer to a registration: all that the page's list shows."""
+
+    me: Person
+    rooms: list[RoomView]
+    talks: list[TalkView]
+
+
+class NewRoom(Struct):
+    name: Name
+
+
+class Say(Struct):
+    to: Place
+    text: Text
+    key: Key
+
+
+class HistoryQuery(Struct):
+    """The newest messages of a place, or those right before or right after a message."""
+
+    to: Place
+    before: Id | None = None
+    after: Id | None = None
+
+
+class Read(Struct):
+    """All of a place up to `message` has been seen."""
+
+    to: Place
+    message: Id

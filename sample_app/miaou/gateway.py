@@ -1,0 +1,163 @@
+"""What a page talks to. It decides who hears what; the rules are in the services."""
+
+from gatewright import (
+    Connection,
+    Context,
+    Emitter,
+    EventError,
+    Principal,
+    catch,
+    gateway,
+    on,
+    on_disconnect,
+)
+from sample_app.miaou.errors import AlreadyRegistered, MiaouError
+from sample_app.miaou.events import (
+    Came,
+    HistoryQuery,
+    Id,
+    NewRoom,
+    Read,
+    Registration,
+    RoomOpened,
+    Said,
+    Say,
+    Typing,
+    Welcome,
+    Went,
+)
+from sample_app.miaou.identity import registered
+from sample_app.miaou.models import Message, Page, Person, Place, Room, ToRoom
+from sample_app.miaou.services import Chat, People
+
+__all__ = ["MiaouGateway"]
+
+
+@gateway("/miaou", emits=[Said, Typing, Came, Went, RoomOpened])
+class MiaouGateway:
+    """The chat. A connection is nobody until it has registered."""
+
+    def __init__(self, emitter: Emitter, people: People, chat: Chat) -> None:
+        self.emitter = emitter
+        self.people = people
+        self.chat = chat
+
+    # Coming and going
+
+    @on("register")
+    async def register(self, connection: Connection, registration: Registration) -> Welcome:
+        """The first call of a page, and again after each reconnect: back in all its rooms."""
+        if connection.user is not None:
+            raise AlreadyRegistered(connection.principal.nickname)
+        person = await self.people.register(
+            connection.id, registration.nickname, registration.secret
+        )
+        await connection.authenticate(person)
+        rooms = await self.chat.rooms(person)
+        for view in rooms:
+            if view.joined:
+                await self.enter(connection, person, view.room.id)
+        return Welcome(person, rooms, await self.people.talks(person))
+
+    @on_disconnect
+    async def goodbye(self, connection: Connection) -> None:
+        person = self.people.release(connection.id)
+        if person is not None:
+            for channel in connection.rooms:
+                await self.exit(connection, person, room_of(channel))
+
+    @on("ping")
+    async def ping(self) -> None:
+        """Answers. A page asks when it doubts that its connection is still alive."""
+
+    # Rooms
+
+    @on("create", guards=[registered])
+    async def create(self, connection: Connection, me: Principal[Person], new: NewRoom) -> Room:
+        room = await self.chat.open_room(me, new.name)
+        await self.enter(connection, me, room.id)
+        await self.emitter.emit(RoomOpened(room))
+        return room
+
+    @on("join", guards=[registered])
+    async def join(self, connection: Connection, me: Principal[Person], room: Id) -> list[Person]:
+        """Join a room, or look at one joined before; returns who is here."""
+        await self.chat.join(me, room)
+        await self.enter(connection, me, room)
+        return await self.here(room)
+
+    @on("leave", guards=[registered])
+    async def leave(self, me: Principal[Person], room: Id) -> None:
+        """Leave a room with all pages: being a member is the person's, not the page's."""
+        await self.chat.leave(me, room)
+        await self.emitter.to_user(str(me.id)).leave(channel_of(room))
+        await self.emitter.to(channel_of(room)).to_user(str(me.id)).emit(Went(room, me))
+
+    # Talking
+
+    @on("say", guards=[registered])
+    async def say(self, me: Principal[Person], say: Say) -> Message:
+        """Say something in a room or to a person. The same `key` again is the same message."""
+        message, new = await self.chat.say(me, say.to, say.text, say.key)
+        if new:
+            if isinstance(say.to, ToRoom):
+                listeners = self.emitter.to(channel_of(say.to.id))
+            else:
+                listeners = self.emitter.to_user(str(say.to.id), str(me.id))
+            await listeners.emit(Said(message))
+        return message
+
+    @on("typing", guards=[registered])
+    async def typing(self, connection: Connection, me: Principal[Person], to: Place) -> None:
+        """Tell the others in a place. Worth nothing a moment later, so it may be lost."""
+        if isinstance(to, ToRoom):
+            if channel_of(to.id) not in connection.rooms:
+                return
+            others = self.emitter.to(channel_of(to.id))
+        else:
+            others = self.emitter.to_user(str(to.id))
+        others = others.except_(connection.id)
+        await others.emit(Typing(to, me), volatile=True, key=f"typing {me.id}")
+
+    @on("history", guards=[registered])
+    async def history(self, me: Principal[Person], query: HistoryQuery) -> Page:
+        return await self.chat.history(me, query.to, query.before, query.after)
+
+    @on("read", guards=[registered])
+    async def read(self, me: Principal[Person], read: Read) -> None:
+        await self.chat.mark_read(me, read.to, read.message)
+
+    @catch(MiaouError)
+    async def refused(self, error: MiaouError, _: Context) -> EventError:
+        return EventError(error.code, str(error))
+
+    # Who is here
+
+    async def here(self, room: int, *, but: str = "") -> list[Person]:
+        """The people in a room right now, seen without the connection `but`."""
+        connections = await self.emitter.to(channel_of(room)).members()
+        return self.people.among([each for each in connections if each != but])
+
+    async def enter(self, connection: Connection, person: Person, room: int) -> None:
+        """Put a connection in a room, and tell the others if it is the person's first one there."""
+        if channel_of(room) in connection.rooms:
+            return
+        new = person not in await self.here(room)
+        # Joined before it is told: whoever looks in between sees them, or hears of them, or both.
+        await connection.join(channel_of(room))
+        if new:
+            await connection.to(channel_of(room)).emit(Came(room, person))
+
+    async def exit(self, connection: Connection, person: Person, room: int) -> None:
+        """Tell the others, if this was the person's last connection in the room."""
+        if person not in await self.here(room, but=connection.id):
+            await self.emitter.to(channel_of(room)).emit(Went(room, person))
+
+
+def channel_of(room: int) -> str:
+    """The name of a room for the emitter. A prefix: a connection's id is a room's name, too."""
+    return f"room {room}"
+
+
+def room_of(channel: str) -> int:
+    return int(channel.removeprefix("room "))

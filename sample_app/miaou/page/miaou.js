@@ -1,0 +1,157 @@
+// The page: puts state, network and views together.
+
+import { Banner } from "./banner.js";
+import { Chat, randomKey } from "./chat.js";
+import { ConversationView } from "./conversation.js";
+import { $, toast } from "./dom.js";
+import { Sidebar } from "./sidebar.js";
+import { State, keyOf, placeOf } from "./state.js";
+
+const NICKNAME = "miaou:nickname";
+const SECRET = "miaou:secret";
+
+// Made once for this browser: with it the server knows who is back. See Registration in events.py.
+const secret = localStorage.getItem(SECRET) ?? randomKey();
+localStorage.setItem(SECRET, secret);
+
+const state = new State();
+const chat = new Chat(state, secret);
+const view = new ConversationView(state, chat);
+const wide = matchMedia("(min-width: 720px)");
+new Sidebar(state, { signOut });
+new Banner(chat, state);
+
+chat.looking = (to) =>
+  !document.hidden && state.open && keyOf(state.open) === keyOf(to) && document.body.dataset.view === "conversation";
+
+// The door
+
+$("register").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const nickname = $("nickname").value.trim();
+  if (!nickname) {
+    refuse("A nickname has 1 to 24 characters.");
+    return;
+  }
+  localStorage.setItem(NICKNAME, nickname);
+  comeIn(nickname);
+});
+
+function comeIn(nickname) {
+  $("register-error").textContent = "";
+  $("nickname").removeAttribute("aria-invalid");
+  chat.enter(nickname);
+}
+
+function refuse(text) {
+  localStorage.removeItem(NICKNAME);
+  document.body.dataset.inside = "";
+  $("door").hidden = false;
+  $("chat").hidden = true;
+  $("register-error").textContent = text;
+  $("nickname").setAttribute("aria-invalid", "true");
+  $("nickname").select();
+}
+
+function signOut() {
+  chat.socket.close();
+  localStorage.removeItem(NICKNAME);
+  location.hash = "";
+  location.reload();
+}
+
+chat.addEventListener("refused", ({ detail }) => refuse(detail.message));
+chat.addEventListener("trouble", ({ detail }) => toast(detail.message));
+chat.addEventListener("entered", () => {
+  const again = !$("chat").hidden;
+  $("door").hidden = true;
+  $("chat").hidden = false;
+  if (again && state.open) chat.open(state.open);
+  else route();
+});
+
+// Where we are is in the address, so that "back" and "reload" do what they should.
+
+addEventListener("hashchange", route);
+wide.addEventListener("change", route);
+
+function route() {
+  if (!state.me) return;
+  closePeople();
+  const to = placeOf(location.hash.slice(1));
+  if (to && state.view(to)) {
+    document.body.dataset.view = "conversation";
+    if (!state.open || keyOf(state.open) !== keyOf(to)) chat.open(to);
+    else chat.seen();
+    view.focus();
+  } else if (wide.matches) {
+    const room = [...state.rooms.values()].find(({ joined }) => joined) ?? [...state.rooms.values()][0];
+    location.replace(`#room/${room.room.id}`);
+  } else {
+    document.body.dataset.view = "list";
+  }
+}
+
+$("back").addEventListener("click", () => {
+  location.hash = "";
+});
+document.addEventListener("visibilitychange", () => chat.seen());
+chat.addEventListener("left", () => {
+  // Left on purpose: the list says what there is instead.
+  if (!state.open) location.hash = "";
+});
+state.addEventListener("change", () => {
+  const { unread } = state;
+  const name = state.open ? `${state.title(state.open)} · Miaou` : "Miaou";
+  document.title = unread ? `(${unread}) ${name}` : name;
+});
+
+// Who is here, on narrow screens a drawer
+
+function openPeople() {
+  $("people").classList.add("shown");
+  $("shade").hidden = false;
+  $("show-people").setAttribute("aria-expanded", "true");
+  $("hide-people").focus();
+}
+
+function closePeople() {
+  const had = $("people").contains(document.activeElement);
+  $("people").classList.remove("shown");
+  $("shade").hidden = true;
+  $("show-people").setAttribute("aria-expanded", "false");
+  if (had) $("show-people").focus();
+}
+
+$("show-people").addEventListener("click", openPeople);
+$("hide-people").addEventListener("click", closePeople);
+$("shade").addEventListener("click", closePeople);
+addEventListener("keydown", (event) => {
+  if (event.key === "Escape" && $("people").classList.contains("shown")) closePeople();
+});
+
+// A new room
+
+$("new-room").addEventListener("click", () => {
+  $("room-name").value = "";
+  $("room-error").textContent = "";
+  $("room-dialog").showModal();
+});
+$("room-cancel").addEventListener("click", () => $("room-dialog").close());
+$("room-form").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  try {
+    const room = await chat.create($("room-name").value);
+    $("room-dialog").close();
+    location.hash = `#room/${room.id}`;
+  } catch (error) {
+    $("room-error").textContent = error.message;
+    $("room-name").focus();
+  }
+});
+
+const known = localStorage.getItem(NICKNAME);
+if (known) {
+  $("nickname").value = known;
+  comeIn(known);
+}
