@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from typing import Any, TypeAlias, cast
 
 import msgspec
@@ -144,7 +145,8 @@ class Payload:
         if not data:
             # No data at all: the default, an empty list of arguments, or null.
             if self._default is not ...:
-                context.payload = self._default
+                # A default belongs to one call, not to the function for all of them.
+                context.payload = copy(self._default)
                 return
             data = codec.empty if self._several else codec.null
         elif self._several:

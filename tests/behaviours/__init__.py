@@ -1,0 +1,1 @@
+"""What a gateway does, one test per behaviour, in files by room."""
