@@ -49,6 +49,7 @@ def uvicorn(application: str) -> tuple[str, ...]:
 
 GATEWRIGHT = "gatewright"
 GATEWRIGHT_WS = "gatewright-ws"
+GATEWRIGHT_MOUNTED = "gatewright-mounted"
 STARLETTE = "starlette"
 SOCKETIO = "python-socketio"
 NEST = "nestjs"
@@ -67,6 +68,12 @@ CATALOGUE = {
             "gatewright, its own `ws=` class",
             (sys.executable, str(SERVERS / "own_protocol.py")),
             imports="from gatewright.server import WebSocketProtocol; import uvicorn",
+        ),
+        Server(
+            GATEWRIGHT_MOUNTED,
+            "gatewright in a Starlette app, stock uvicorn",
+            uvicorn("mounted_bench:app"),
+            imports="from gatewright import Gatewright; import uvicorn",
         ),
         Server(
             STARLETTE,
