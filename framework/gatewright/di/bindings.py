@@ -160,15 +160,17 @@ def kept(provider: object) -> Any:
             raise TypeError(f"expected a provider of injector, got {provider!r}")
 
 
-def parts(provider: object) -> list[tuple[object, Binding]]:
-    """The bindings that a multibinding is made of, each with its key in a map (None in a list)."""
-    found: list[tuple[object, Binding]] = []
+def parts(provider: object) -> list[tuple[object, object, Binding]]:
+    """What a multibinding is made of: key in the map (None in a list), what makes it, binding."""
     bindings: list[Binding] = cast(Any, provider)._multi_bindings
+    found: list[tuple[object, object, Binding]] = []
     for binding in bindings:
         inner: Any = cast(Any, binding).provider
+        key: object = None
         if isinstance(inner, KeyValueProvider):
-            plain = Binding(binding.interface, cast(Any, inner)._provider, binding.scope)
-            found.append((inner._key, plain))
-        else:
-            found.append((None, binding))
+            key, inner = inner._key, cast(Any, inner)._provider
+        # Its own key is a type invented by injector, of which no message should speak.
+        known = isinstance(inner, (ClassProvider, CallableProvider))
+        made: object = kept(inner) if known else getattr(inner, "alias", cast(Any, type)(inner))
+        found.append((key, made, Binding(binding.interface, inner, binding.scope)))
     return found

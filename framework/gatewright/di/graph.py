@@ -115,7 +115,10 @@ class Graph:
                 call = self._function(function, path)
                 return self._node(key, scope, call, call.nodes, path)
             case MultiBinder():
-                found = [(k, self._bound(b.interface, b, path)) for k, b in parts(source.provider)]
+                found = [
+                    (each, self._bound(part.interface, part, (*path, made)))
+                    for each, made, part in parts(source.provider)
+                ]
                 make = mapping if isinstance(provider, MapBindProvider) else listing
                 return self._node(key, scope, make(found), [node for _, node in found], path)
             case _:
@@ -149,12 +152,12 @@ class Graph:
         opens: bool = False,
     ) -> Node:
         level = scope or Depth.APP
-        narrow: Path = (key,)
+        narrow: Path = path[-1:]
         for need in needs:
             if scope is not None and need.level > scope:
-                raise _captive((*path, *need.narrow), key, scope, need)
+                raise _captive((*path, *need.narrow), path[-1], scope, need)
             if need.level > level:
-                level, narrow = need.level, (key, *need.narrow)
+                level, narrow = need.level, (path[-1], *need.narrow)
         return Node(key, scope, level, collect(needs), narrow, make, opens=opens)
 
     def _function(self, function: Callable[..., Any], path: Path) -> Call:

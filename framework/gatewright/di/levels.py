@@ -13,7 +13,7 @@ from gatewright.di.graph import Graph, out_of_reach
 from gatewright.di.naming import describe
 from gatewright.di.node import NOTHING, Node
 from gatewright.di.scopes import Depth
-from gatewright.di.shield import Mark, Shield, marks
+from gatewright.di.shield import Mark, Shield, marks, stronger
 
 __all__ = ["Level", "LevelInjector"]
 
@@ -123,28 +123,30 @@ class Level:
         if self._closed:
             return
         self._closed = True
-        cancelled = False
-        for lock in list(self._opening.values()):
+        own = cancelled = error if isinstance(error, asyncio.CancelledError) else None
+        try:
             # Somebody is about to open one more; the order would be lost if we went first.
-            if lock.locked() and not cancelled:
-                try:
-                    async with lock:
-                        pass
-                except asyncio.CancelledError:
-                    cancelled = True  # go first all the same: whoever opens also closes then
+            for lock in [each for each in self._opening.values() if each.locked()]:
+                async with lock:
+                    pass
+        except asyncio.CancelledError as interrupted:
+            # Go first all the same: whoever is opening closes it again then.
+            cancelled = stronger(cancelled, interrupted)
         failures: list[BaseException] = []
         self._swept = True
         if self._open:
             shield = Shield(self._close_all(error), self._marked())
             failures = await shield
-            cancelled = cancelled or shield.cancelled
-        ending = isinstance(error, asyncio.CancelledError)
-        if cancelled or ending or any(isinstance(f, asyncio.CancelledError) for f in failures):
+            cancelled = stronger(cancelled, shield.cancelled)
+        for failure in failures:
+            if isinstance(failure, asyncio.CancelledError):
+                cancelled = stronger(cancelled, failure)
+        if cancelled is not None:
             for failure in failures:
                 if not isinstance(failure, asyncio.CancelledError):
                     log.error("clean-up of a cancelled %s failed", self.depth, exc_info=failure)
-            if not ending:
-                raise asyncio.CancelledError
+            if cancelled is not own:
+                raise cancelled
         elif len(failures) == 1:
             raise failures[0]
         elif failures:
@@ -215,8 +217,8 @@ class Level:
             # Closed meanwhile, by somebody who could not wait for us.
             shield = Shield(_leave(node, generator, None), self._marked())
             raised = await shield
-            if shield.cancelled:
-                raise asyncio.CancelledError from raised
+            if shield.cancelled is not None:
+                raise shield.cancelled from raised
             raise raised or self._over(node)
 
     async def _close_all(self, error: BaseException | None) -> list[BaseException]:

@@ -12,7 +12,7 @@ from collections.abc import Coroutine, Generator
 from contextvars import ContextVar
 from typing import Any, Generic, TypeVar
 
-__all__ = ["Mark", "Shield", "marks"]
+__all__ = ["Mark", "Shield", "marks", "stronger"]
 
 T = TypeVar("T")
 
@@ -49,17 +49,34 @@ class _Waiter(asyncio.Future[None]):
 
     def cancel(self, msg: Any = None) -> bool:
         """Called from within `Task.cancel`, and by the task itself for a cancel made as it ran."""
-        if self._shield.keep_back():
+        if self._shield.keep_back(msg):
             return True
         if self._inner is not None and self._inner.cancel(msg):
             return True
         return super().cancel(msg)
 
 
-class Shield(Generic[T]):
-    """Awaits a coroutine to its end; afterwards `cancelled` says if a cancel was kept back.
+def stronger(
+    one: asyncio.CancelledError | None, other: asyncio.CancelledError | None
+) -> asyncio.CancelledError | None:
+    """Which of two cancels goes on: the first, unless only the other is for the whole task.
 
-    The caller raises `CancelledError` then, for the task is still meant to end.
+    anyio's cancel scopes know theirs by its message and swallow it; one without a message must
+    not get lost behind it.
+    """
+    if one is None or (one.args and other is not None and not other.args):
+        return other
+    return one
+
+
+def _cancelled(message: object) -> asyncio.CancelledError:
+    return asyncio.CancelledError() if message is None else asyncio.CancelledError(message)
+
+
+class Shield(Generic[T]):
+    """Awaits a coroutine to its end; afterwards `cancelled` is the cancel that was kept back.
+
+    The caller raises it then, for the task is still meant to end.
     """
 
     __slots__ = ("_before", "_coroutine", "_kept", "_mark", "_task", "cancelled")
@@ -69,20 +86,22 @@ class Shield(Generic[T]):
         self._mark = mark
         self._task: asyncio.Task[Any] | None = None
         self._before = 0
-        self._kept = False
-        self.cancelled = False
+        self._kept: asyncio.CancelledError | None = None
+        self.cancelled: asyncio.CancelledError | None = None
 
-    def keep_back(self) -> bool:
+    def keep_back(self, message: object) -> bool:
         """Note the cancel being made right now if it comes from outside the clean-up."""
         task = self._task
         if task is not None and asyncio.current_task() is task:
             # Handed over by the task itself: either it was cancelled just before the clean-up
             # began, or the clean-up cancelled its own task in the step that has just ended.
             foreign = task.cancelling() <= self._before
-            self.cancelled = self.cancelled or foreign
+            if foreign:
+                self.cancelled = stronger(self.cancelled, _cancelled(message))
         else:
             foreign = self._mark not in marks.get()
-            self._kept = self._kept or foreign
+            if foreign:
+                self._kept = stronger(self._kept, _cancelled(message))
         return foreign
 
     def __await__(self) -> Generator[Any, Any, T]:
@@ -95,7 +114,7 @@ class Shield(Generic[T]):
             marks.reset(token)
             # A task group takes back the cancel by which it meant to wake its own body.
             if self._kept and task is not None and task.cancelling() > requests:
-                self.cancelled = True
+                self.cancelled = stronger(self.cancelled, self._kept)
 
     def _drive(self) -> Generator[Any, Any, T]:
         coroutine, task = self._coroutine, self._task
