@@ -27,18 +27,26 @@ install: $(DEV) ## make .venv with everything for development
 system-packages: ## the programs that tests use (Chromium), when this is Debian and you are root
 	scripts/system-packages
 
-# Recipes, not prerequisites, so that `make -j` cannot mix their output.
 .PHONY: check
-check: $(DEV) ## style, types, floors: everything that needs no run
+check: style floors types ## everything that needs no run (make -k check: all findings at once)
+
+.PHONY: style
+style: $(DEV)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+
+.PHONY: floors
+floors: $(DEV)
 	$(BIN)/lint-imports --no-logo
-	$(BIN)/mypy
-	$(PYRIGHT)
-	$(PYRIGHT) --verifytypes gatewright --ignoreexternal
 
 # Its news about newer versions would ask the network at every run.
 PYRIGHT := PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright
+
+.PHONY: types
+types: $(DEV)
+	$(BIN)/mypy
+	$(PYRIGHT)
+	$(PYRIGHT) --verifytypes gatewright --ignoreexternal
 
 .PHONY: test
 test: $(DEV) system-packages ## every test, and the gate: 95 % of lines and branches
