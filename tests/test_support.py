@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import os
+import signal
 import sys
 from pathlib import Path
 
@@ -83,6 +85,22 @@ def test_launch_tells_what_a_program_printed_before_it_ended() -> None:
         launch(command),
     ):
         pytest.fail("the block must not run")
+
+
+def test_launch_kills_what_the_program_started() -> None:
+    child = "import time; time.sleep(600)"
+    program = f"""
+import subprocess, sys
+child = subprocess.Popen([sys.executable, "-c", {child!r}])
+print(child.pid, "http://127.0.0.1:1")
+child.wait()
+"""
+    with launch([sys.executable, "-c", program]) as launched:
+        pid = int(launched.output.split()[0])
+        os.kill(pid, 0)
+    assert launched.process.returncode == -signal.SIGKILL
+    # Its pipe is closed only when nobody holds it any more, and end() waits for that.
+    assert launched.output.count("http") == 1
 
 
 async def test_leaked_tasks_are_named() -> None:

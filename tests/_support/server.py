@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -104,18 +105,24 @@ class Launched:
         """Wait until the program has printed its address; RuntimeError with its output if not."""
         self._address_seen.wait(timeout)
         if not self.url:
-            ended = self.process.poll()
-            state = f"ended with code {ended}" if ended is not None else "still runs"
             raise RuntimeError(
-                f"{self.process.args!r} printed no http://127.0.0.1:port within {timeout:g} s "
-                f"and {state}; it printed:\n{self.output}"
+                f"{self.process.args!r} {self._state(timeout)} without having printed "
+                f"http://127.0.0.1:port; it printed:\n{self.output}"
             )
 
     def end(self) -> None:
-        """Kill the program, wait for it and close its pipe."""
-        self.process.kill()
+        """Kill the program with all that it started, wait for it and close its pipe."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
         self._reader.join()
+
+    def _state(self, waited: float) -> str:
+        try:
+            # A closed pipe is seen a moment before the process is gone.
+            return f"ended with code {self.process.wait(1)}"
+        except subprocess.TimeoutExpired:
+            return f"still runs after {waited:g} s"
 
     def _read(self) -> None:
         output = self.process.stdout
@@ -146,6 +153,7 @@ def launch(
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        start_new_session=True,  # a group of its own, to be killed as one
     )
     launched = Launched(process)
     try:
