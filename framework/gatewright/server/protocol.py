@@ -1,7 +1,8 @@
 """A uvicorn WebSocket class that hands its connection to whichever app the socket ends up in."""
 
-from typing import cast
+from typing import Any, cast
 
+from uvicorn.config import Config
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from gatewright.transports.links import EXTENSION
@@ -16,6 +17,12 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     Starlette or FastAPI app `send` comes wrapped. With this class frames of one tick leave in one
     write and stalled sockets can be aborted there too.
     """
+
+    def __init__(self, config: Config, *args: Any, **kwargs: Any) -> None:
+        # A context per connection costs memory, and a broadcast would be compressed once for each
+        # receiver instead of encoded once for all.
+        config.ws_per_message_deflate = False
+        super().__init__(config, *args, **kwargs)
 
     async def run_asgi(self) -> None:
         extensions: dict[str, object] = cast(dict[str, object], self.scope["extensions"])

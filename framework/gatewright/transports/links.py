@@ -49,7 +49,7 @@ class DirectLink:
     """uvicorn's protocol object: frames of one tick leave in one write, and it can be aborted.
 
     ASGI allows one message per send and uvicorn makes a system call of each, which is most of what
-    a message costs. The frames are encoded by the same library that uvicorn uses.
+    a message costs. Framing and compression are done by the library that uvicorn uses for both.
     """
 
     immediate = True
@@ -57,6 +57,8 @@ class DirectLink:
     def __init__(self, send: Send, protocol: Any) -> None:
         self._send = send
         self._protocol = protocol
+        # What a compressing socket gets depends on what it got before: it cannot be shared.
+        self._shared = not protocol.conn.extensions
 
     def write(self, frames: list[Frame]) -> bool:
         protocol = self._protocol
@@ -65,12 +67,22 @@ class DirectLink:
             return True
         if not protocol.writable.is_set():
             return False
-        if frames:
-            if len(frames) == 1:
-                protocol.transport.write(wire(frames[0]))
-            else:
-                protocol.transport.write(b"".join([wire(frame) for frame in frames]))
+        if not self._shared:
+            self._write_own(frames)
+        elif len(frames) == 1:
+            protocol.transport.write(wire(frames[0]))
+        elif frames:
+            protocol.transport.write(b"".join([wire(frame) for frame in frames]))
         return True
+
+    def _write_own(self, frames: list[Frame]) -> None:
+        conn = self._protocol.conn
+        for frame in frames:
+            if frame.binary:
+                conn.send_binary(frame.data)
+            else:
+                conn.send_text(frame.data)
+        self._protocol.transport.write(b"".join(conn.data_to_send()))
 
     async def send(self, frame: Frame) -> None:
         await self._protocol.writable.wait()
@@ -100,12 +112,13 @@ def make_link(scope: Scope, send: Send, cut: Callable[[], None]) -> Link:
 
 
 def _is_uvicorn(protocol: Any) -> bool:
-    """Whether it is uvicorn's sans-I/O class as we know it, without compression on this socket."""
+    """Whether it is uvicorn's sans-I/O class as we know it; anything else goes through ASGI."""
     conn = getattr(protocol, "conn", None)
     return (
         hasattr(getattr(protocol, "transport", None), "abort")
         and isinstance(getattr(protocol, "writable", None), asyncio.Event)
         and hasattr(protocol, "close_sent")
         and hasattr(protocol, "disconnected")
-        and getattr(conn, "extensions", None) == []
+        and isinstance(getattr(conn, "extensions", None), list)
+        and all(hasattr(conn, name) for name in ("send_text", "send_binary", "data_to_send"))
     )
