@@ -193,5 +193,9 @@ async def deny(scope: Scope, receive: Receive, send: Send, status: int, text: st
         return
     if "websocket.http.response" in scope.get("extensions", {}):
         await websocket.send_denial_response(PlainTextResponse(text, status))
+        # uvicorn 0.54 logs an error for an application that returns before the socket is closed,
+        # as if it had forgotten to answer; the close it has begun takes a turn of the loop.
+        for _ in range(3):
+            await asyncio.sleep(0)
     else:
         await websocket.close()
