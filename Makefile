@@ -39,8 +39,9 @@ style: $(DEV)
 floors: $(DEV)
 	$(BIN)/lint-imports --no-logo
 
-# Its news about newer versions would ask the network at every run.
-PYRIGHT := PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright
+# Its news about newer versions would ask the network at every run; --verifytypes looks for the
+# package in the first Python of the path and nowhere else.
+PYRIGHT := PATH="$(CURDIR)/$(BIN):$$PATH" PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright
 
 .PHONY: types
 types: $(DEV)
