@@ -1,0 +1,13 @@
+"""Runs the documentation: every code block of README.md and docs/ does what its page says.
+
+What a block has to be is decided by its language, and a language without a rule fails its page:
+
+- `python`: runs, in the order of its page. Blocks with `title="name.py"` are modules of that name,
+  the others share one namespace. Top-level `await` works, and every `test_…` function is run.
+- `js`: runs in Chromium, on a page of the server that serves the document's `app`.
+- `jsonc`: a conversation in frames, replayed on a real connection (`conversations.py`).
+- `http`: a request to the served `app`, and the response it must get (`requests.py`).
+- `console`: commands, each checked for what it is (`commands.py`).
+- `text`: what the block before it prints, logs or raises; `…` stands for anything.
+- `ts`: code of others, shown for comparison, on pages named `coming-from-…` only.
+"""

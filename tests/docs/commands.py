@@ -1,0 +1,66 @@
+"""Checks the commands of `console` blocks: lines that begin with `$ `."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+from tests._support.server import ROOT, launch
+from tests.docs.markdown import Block
+
+__all__ = ["check_commands"]
+
+
+def check_commands(block: Block, folder: Path) -> None:
+    """Run or check each command; `folder` holds the page's titled files."""
+    for line in block.code.splitlines():
+        assert line.startswith("$ "), f"{block}: expected a command after '$ ', got {line!r}"
+        command = shlex.split(line.removeprefix("$ "), comments=True)
+        match command:
+            case ["make", target, *_]:
+                makefile = (ROOT / "Makefile").read_text()
+                known = re.search(rf"^{re.escape(target)}:", makefile, re.MULTILINE)
+                assert known, f"{block}: make knows no {target!r}"
+            case ["pip", "install", *targets]:
+                for target in targets:
+                    _check_install(target, block)
+            case ["uvicorn", target, *options]:
+                _serve([*_without_port(options)], target, folder)
+            case ["pytest", *options]:
+                _test(options, folder, block)
+            case _:
+                raise AssertionError(f"{block}: no rule says how to check {line!r}")
+
+
+def _check_install(target: str, block: Block) -> None:
+    """A checkout, with extras that exist."""
+    match = re.fullmatch(r"\.(?:\[([\w,]+)\])?", target)
+    assert match, f"{block}: expected a checkout to install, got {target!r}"
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    for extra in (match[1] or "").split(","):
+        assert not extra or extra in project["optional-dependencies"], f"{block}: extra {extra!r}"
+
+
+def _without_port(options: list[str]) -> list[str]:
+    if "--port" not in options:
+        return options
+    place = options.index("--port")
+    return options[:place] + options[place + 2 :]
+
+
+def _serve(options: list[str], target: str, folder: Path) -> None:
+    command = [sys.executable, "-m", "uvicorn", target, "--app-dir", str(folder), "--port", "0"]
+    with launch([*command, *options]):
+        pass  # it printed its address: module, options and lifespan are good
+
+
+def _test(options: list[str], folder: Path, block: Block) -> None:
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *options]
+    environment = {**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, f"{block}: pytest says\n{done.stdout}{done.stderr}"

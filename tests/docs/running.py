@@ -1,0 +1,175 @@
+"""Runs one page, block by block."""
+
+import ast
+import asyncio
+import contextlib
+import inspect
+import io
+import sys
+import traceback
+import types
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from starlette.types import ASGIApp
+
+from tests._support.browser import chromium
+from tests._support.server import Url, serve
+from tests.docs.commands import check_commands
+from tests.docs.conversations import replay
+from tests.docs.markdown import Block
+from tests.docs.outputs import check_output
+from tests.docs.requests import exchange
+
+__all__ = ["Page"]
+
+_COMPARISON = "coming-from-"
+
+
+class Page:
+    """The state of a page under way: its modules, and the folder that holds them as files."""
+
+    def __init__(self, blocks: list[Block], folder: Path) -> None:
+        self._blocks = blocks
+        self._folder = folder
+        self._shared = self._module("page", None)
+        self._modules = [self._shared]
+
+    async def run(self) -> None:
+        """Run every block in order; raises `AssertionError` for the first that is wrong."""
+        with self._imported():
+            for number, block in enumerate(self._blocks):
+                following = self._blocks[number + 1] if number + 1 < len(self._blocks) else None
+                output = following.code if following and following.language == "text" else None
+                await self._run(block, output, self._blocks[number - 1] if number else None)
+
+    async def _run(self, block: Block, output: str | None, before: Block | None) -> None:
+        match block.language:
+            case "python":
+                printed = await self._python(block, raises=output is not None)
+                check_output(output or "", printed, str(block))
+            case "js":
+                assert output is not None, f"{block}: say in a text block what it logs"
+                async with self._served() as url:
+                    await _in_browser(block, output, url)
+            case "jsonc":
+                async with self._served() as url:
+                    await replay(block, url)
+            case "http":
+                async with self._served() as url:
+                    await exchange(block, url)
+            case "console":
+                check_commands(block, self._folder)
+            case "text":
+                known = before is not None and before.language in {"python", "js"}
+                assert known, f"{block}: a text block is the output of the python or js before it"
+            case "ts":
+                name = block.page.name
+                assert name.startswith(_COMPARISON), f"{block}: ts belongs to {_COMPARISON}… only"
+            case language:
+                raise AssertionError(f"{block}: no rule says how to check {language!r}")
+
+    @contextlib.asynccontextmanager
+    async def _served(self) -> AsyncIterator[Url]:
+        """The page's `app`: the one defined last, in a file or between the files."""
+        found = [vars(module)["app"] for module in self._modules if "app" in vars(module)]
+        assert found, "expected an `app` in a python block above"
+        app: ASGIApp = found[-1]
+        async with serve(app) as url:
+            yield url
+
+    # Python
+
+    def _module(self, name: str, file: Path | None) -> types.ModuleType:
+        module = types.ModuleType(name)
+        module.__file__ = str(file) if file else None
+        return module
+
+    @contextlib.contextmanager
+    def _imported(self) -> Iterator[None]:
+        """Let the page's modules be imported by name, and forget them afterwards."""
+        before = dict(sys.modules)
+        sys.modules[self._shared.__name__] = self._shared
+        try:
+            yield
+        finally:
+            for name in set(sys.modules) - set(before):
+                if getattr(sys.modules[name], "__file__", None) in self._files():
+                    del sys.modules[name]
+            for module in self._modules:
+                sys.modules.pop(module.__name__, None)
+
+    def _files(self) -> set[str]:
+        return {str(file) for file in self._folder.iterdir()}
+
+    async def _python(self, block: Block, *, raises: bool) -> str:
+        """Run a block and its tests; returns what it printed and, where expected, raised."""
+        module = self._shared
+        if block.title is not None:
+            file = self._folder / block.title
+            file.write_text(block.code + "\n", encoding="utf-8")
+            module = self._module(file.stem, file)
+            assert file.stem not in sys.modules or sys.modules[file.stem] in self._modules, (
+                f"{block}: {block.title} would hide the module {file.stem}"
+            )
+            self._modules = [each for each in self._modules if each.__name__ != file.stem]
+            sys.modules[module.__name__] = module
+        else:
+            self._modules.remove(module)
+        self._modules.append(module)
+        before = dict(vars(module))
+        printed = io.StringIO()
+        # Blank lines above it, so that tracebacks name the lines of the page.
+        source = "\n" * (block.line - 1) + block.code
+        flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+        code = compile(source, str(block.page), "exec", flags=flags, dont_inherit=True)
+        with contextlib.redirect_stdout(printed):
+            try:
+                result = eval(code, vars(module))  # noqa: S307
+                if code.co_flags & inspect.CO_COROUTINE:
+                    await result
+            except Exception as error:
+                if not raises:
+                    raise AssertionError(f"{block} failed:\n{traceback.format_exc()}") from error
+                printed.write(f"{type(error).__name__}: {error}")
+        for name, value in list(vars(module).items()):
+            if name.startswith("test_") and value is not before.get(name):
+                await _test(value, f"{block}: {name}")
+        return printed.getvalue()
+
+
+async def _test(function: Callable[..., Any], where: str) -> None:
+    try:
+        result = function()
+        if inspect.isawaitable(result):
+            async with asyncio.timeout(20):
+                await result
+    except Exception as error:
+        raise AssertionError(f"{where} failed:\n{traceback.format_exc()}") from error
+
+
+async def _in_browser(block: Block, output: str, url: Url) -> None:
+    """Run JavaScript on a page of the server and wait for as many lines as it must log."""
+    logged: list[str] = []
+    enough = asyncio.Event()
+    wanted = len(output.strip().splitlines())
+
+    def log(line: str) -> None:
+        logged.append(line)
+        if len(logged) >= wanted:
+            enough.set()
+
+    async with chromium() as browser:
+        page = await browser.new_page()
+        await page.goto(url)
+        # Not what the browser itself remarks: it looks for an icon that none of our apps has.
+        page.on("console", lambda message: log(message.text) if message.type == "log" else None)
+        page.on("pageerror", lambda error: log(str(error)))
+        await page.add_script_tag(
+            content=block.code.replace("127.0.0.1:8000", url.removeprefix("http://"))
+        )
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(10):
+                await enough.wait()
+    check_output(output, "\n".join(logged), str(block))
