@@ -1,5 +1,6 @@
 """From an exception to the error that the caller gets."""
 
+import asyncio
 import inspect
 import logging
 import re
@@ -11,7 +12,7 @@ import msgspec
 from gatewright.context import Context
 from gatewright.errors import ErrorCode, EventError
 
-__all__ = ["Catchers", "event_error"]
+__all__ = ["Catchers", "event_error", "stray"]
 
 logger = logging.getLogger("gatewright")
 
@@ -72,6 +73,20 @@ class Catchers:
         if place is not None:
             details["at"] = f"{place.function}, line {place.lineno}"
         return EventError(ErrorCode.INTERNAL, str(error), details)
+
+
+def stray(error: asyncio.CancelledError) -> Exception | None:
+    """The error that a cancellation of somebody else is; None when this task itself is cancelled.
+
+    Awaiting a task or future that was cancelled raises the same `CancelledError` as being
+    cancelled. To let it pass would end the connection's lane in silence.
+    """
+    task = asyncio.current_task()
+    if task is None or task.cancelling():
+        return None
+    lost = RuntimeError("expected a result, but what was awaited for it has been cancelled")
+    lost.__cause__ = error
+    return lost
 
 
 def event_error(error: Exception) -> EventError | None:

@@ -127,6 +127,15 @@ class Compiler:
             )
         return GatewayPlan(instance, hooks), plans
 
+    def catchers(self, namespace: NamespaceBlueprint, gateways: Sequence[GatewayPlan]) -> Catchers:
+        """The error handlers of a whole namespace, for what fails while a connection opens."""
+        own = [
+            self._catches(blueprint.errors, plan.instance)
+            for blueprint, plan in zip(namespace.gateways, gateways, strict=True)
+        ]
+        application = self._catches(self._blueprint.errors, None)
+        return Catchers((*own, application), debug=self._debug)
+
     def guards(
         self, guards: Sequence[GuardBlueprint], constants: Mapping[Source, Any] | None = None
     ) -> Guards:

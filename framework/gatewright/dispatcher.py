@@ -1,7 +1,8 @@
 """Opens connections and hands their events to the plans of their namespace."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from secrets import token_urlsafe
 from typing import Any
 
@@ -9,7 +10,7 @@ from msgspec import Struct
 
 from gatewright.arguments import Arguments, convert_path
 from gatewright.blueprint import Blueprint, NamespaceBlueprint
-from gatewright.catching import Catchers
+from gatewright.catching import Catchers, stray
 from gatewright.compiling import Compiler, GatewayPlan
 from gatewright.connection import Connection
 from gatewright.context import Context, Place
@@ -49,11 +50,13 @@ class NamespacePlan:
         gateways: Sequence[GatewayPlan],
         plans: Mapping[str, EventPlan],
         guards: Guards,
+        catchers: Catchers,
     ) -> None:
         self.blueprint = blueprint
         self.gateways = gateways
         self.plans = plans
         self.guards = guards
+        self._catchers = catchers
         self.greets = any("on_connect" in each.hooks for each in gateways)
         """Whether there is a connect hook to wait for."""
         self.admit = [
@@ -70,6 +73,10 @@ class NamespacePlan:
             if hook is not None:
                 await hook.run(context, level)
             context.place.connected = index + 1
+
+    async def refusal(self, error: Exception, context: Context) -> EventError:
+        """The error that a client is told of, as the error handlers see it."""
+        return await self._catchers.end(error, context)
 
     async def disconnect(self, context: Context, level: Level) -> None:
         """Run the hooks of the end, last gateway first, of those that connected."""
@@ -95,9 +102,12 @@ class Dispatcher:
         self._container = container
         self._debug = debug
         self._namespaces: dict[str, NamespacePlan] = {}
-        self._sessions: dict[Session, asyncio.Task[Any]] = {}
+        self._sessions: set[Session] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
         self._authenticate: tuple[Callable[..., Any], Arguments] | None = None
         self.node = node
+        self.stopping = False
+        """Whether new connections are to be refused."""
 
     def __len__(self) -> int:
         """How many connections are open."""
@@ -122,22 +132,29 @@ class Dispatcher:
                     *(guard for each in namespace.gateways for guard in each.guards),
                 )
             )
-            self._namespaces[path] = NamespacePlan(namespace, gateways, plans, guards)
+            catchers = compiler.catchers(namespace, gateways)
+            self._namespaces[path] = NamespacePlan(namespace, gateways, plans, guards, catchers)
         await self._run_hooks("on_start")
 
     async def stop(self) -> None:
         """Close what is still open, and run `@on_stop` of all gateways, the last one first."""
-        tasks = list(self._sessions.values())
-        for session in list(self._sessions):
-            session.connection.outbox.close(CloseCode.RESTART, "the server stops")
-        if tasks:
+        self.stopping = True
+        for session in self._sessions:
+            self._dismiss(session)
+        if self._tasks:
             # Their transports end them as their clients answer the goodbye; who does not is cut.
-            _, late = await asyncio.wait(tasks, timeout=self.node.settings.finish_timeout)
-            for session in [each for each, task in self._sessions.items() if task in late]:
+            # Who is still opening is told at the end of that.
+            limit = self.node.settings.finish_timeout
+            _, late = await asyncio.wait(self._tasks, timeout=limit)
+            for session in list(self._sessions):
                 session.connection.outbox.abort()
             if late:
-                await asyncio.wait(late, timeout=3 * self.node.settings.finish_timeout)
+                await asyncio.wait(late, timeout=3 * limit)
         await self._run_hooks("on_stop")
+
+    @staticmethod
+    def _dismiss(session: Session) -> None:
+        session.connection.outbox.close(CloseCode.RESTART, "the server stops")
 
     async def _run_hooks(self, kind: str) -> None:
         running = [
@@ -167,6 +184,17 @@ class Dispatcher:
                 raise NoSuchPath(f"{name}: {error}") from None
         return converted
 
+    @contextmanager
+    def arriving(self) -> Iterator[None]:
+        """Around everything that one connection is: `stop` waits for its end."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        try:
+            yield
+        finally:
+            self._tasks.discard(task)
+
     async def open(
         self, path: str, handshake: Handshake, converted: Mapping[tuple[str, Any], Any]
     ) -> Opening:
@@ -178,18 +206,19 @@ class Dispatcher:
         level = self._container.connection(seeds)
         if self._authenticate is None and not namespace.guards:
             return Opening(place, level)
+        limit = asyncio.timeout(self.node.settings.open_timeout)
         try:
-            async with asyncio.timeout(self.node.settings.open_timeout):
+            async with limit:
                 place.identity = await self._identify(context, level)
                 async with open_level(context, level, namespace.guards.level):
                     await namespace.guards.check(context)
         except BaseException as error:
             await level.aclose(error)
-            if isinstance(error, TimeoutError):
+            if isinstance(error, TimeoutError) and limit.expired():
                 raise EventError(ErrorCode.TIMEOUT, "opening took too long") from None
-            if isinstance(error, Exception):
-                catchers = Catchers((), debug=self._debug)
-                raise await catchers.end(error, context) from error
+            failed = stray(error) if isinstance(error, asyncio.CancelledError) else error
+            if isinstance(failed, Exception):
+                raise await namespace.refusal(failed, context) from error
             raise
         return Opening(place, level)
 
@@ -237,14 +266,14 @@ class Dispatcher:
             Expiry(connection),
         )
         node.namespaces.enter(address.namespace, connection)
-        task = asyncio.current_task()
-        assert task is not None
-        self._sessions[session] = task
+        self._sessions.add(session)
+        if self.stopping:
+            self._dismiss(session)
         return session
 
     def forget(self, session: Session) -> None:
         """A session has ended."""
-        self._sessions.pop(session, None)
+        self._sessions.discard(session)
 
     def _admit(self, namespace: NamespacePlan, opening: Opening) -> Any:
         async def admit(connection: Connection, room: str) -> None:
@@ -281,4 +310,8 @@ async def _logged(hook: HookPlan, context: Context, level: Level) -> None:
     try:
         await hook.run(context, level)
     except Exception:
+        hook.log_failure(context)
+    except asyncio.CancelledError as error:
+        if stray(error) is None:
+            raise
         hook.log_failure(context)

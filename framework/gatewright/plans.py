@@ -3,19 +3,20 @@
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from gatewright.arguments import Arguments, Payload
 from gatewright.catching import Catchers
 from gatewright.context import Context
 from gatewright.di import Depth, Level
+from gatewright.errors import EventError
 from gatewright.guards import Guards
 from gatewright.interceptors import Around, wrap
 from gatewright.protocol.codecs import Codec
 
 logger = logging.getLogger("gatewright")
 
-__all__ = ["EventPlan", "HookPlan", "open_level"]
+__all__ = ["EventPlan", "HookPlan", "Hooks", "open_level"]
 
 
 @asynccontextmanager
@@ -120,6 +121,22 @@ class EventPlan:
     async def end(self, error: Exception, context: Context) -> Any:
         """The `EventError` that ends the call instead of a result."""
         return await self._catchers.end(error, context)
+
+
+class Hooks(Protocol):
+    """What a session asks of its gateways besides their events."""
+
+    async def connect(self, context: Context, level: Level) -> None:
+        """Run the connect hooks; raises what one raises."""
+        ...
+
+    async def refusal(self, error: Exception, context: Context) -> EventError:
+        """What the client is told of an error while it opens."""
+        ...
+
+    async def disconnect(self, context: Context, level: Level) -> None:
+        """Run the hooks of the end; never raises."""
+        ...
 
 
 class HookPlan:

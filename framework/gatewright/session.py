@@ -4,39 +4,33 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any
 
 from msgspec import UNSET, Raw
 
+from gatewright.catching import stray
 from gatewright.connection import Connection
 from gatewright.context import Context, Place
 from gatewright.di import Level
 from gatewright.errors import ErrorCode, EventError
 from gatewright.expiry import Expiry
 from gatewright.node import Node
-from gatewright.plans import EventPlan
+from gatewright.plans import EventPlan, Hooks
 from gatewright.protocol.close import CloseCode
 from gatewright.protocol.codecs import FrameError
-from gatewright.protocol.frames import Answer, Envelope, ErrorBody, ExceptionBody, Failure, Item
-from gatewright.protocol.frames import Message as MessageFrame
+from gatewright.protocol.frames import Answer, Envelope, ErrorBody, Item, failure
 from gatewright.protocol.limits import Limits
 from gatewright.types import DisconnectReason
 
-__all__ = ["Hooks", "Session"]
+__all__ = ["Session"]
 
 logger = logging.getLogger("gatewright")
 
-
-class Hooks(Protocol):
-    """What a session asks of its gateways besides their events."""
-
-    async def connect(self, context: Context, level: Level) -> None:
-        """Run the connect hooks; raises what one raises."""
-        ...
-
-    async def disconnect(self, context: Context, level: Level) -> None:
-        """Run the hooks of the end; never raises."""
-        ...
+_REFUSALS = {
+    ErrorCode.UNAUTHENTICATED: CloseCode.UNAUTHENTICATED,
+    ErrorCode.INTERNAL: CloseCode.INTERNAL,
+}
+"""How a connect hook's error closes; all others are `FORBIDDEN`."""
 
 
 class Call(Context):
@@ -250,27 +244,33 @@ class Session:
         try:
             async with limit:
                 await self._hooks.connect(self._opening, self._level)
-        except EventError as error:
-            self._close(CloseCode.FORBIDDEN, error.message or error.code)
-            return
-        except TimeoutError:
-            if limit.expired():
+        except Exception as error:
+            if limit.expired() and isinstance(error, TimeoutError):
                 self._close(CloseCode.OPEN_TIMEOUT, "the connect hooks took too long")
-                return
-            logger.exception("%r: a connect hook failed", self.connection)
-            self._close(CloseCode.INTERNAL, "internal error")
+            else:
+                await self._refuse(error)
             return
-        except Exception:
-            logger.exception("%r: a connect hook failed", self.connection)
-            self._close(CloseCode.INTERNAL, "internal error")
+        except asyncio.CancelledError as error:
+            if (lost := stray(error)) is None:
+                raise
+            await self._refuse(lost)
             return
         loop = asyncio.get_running_loop()
         self._workers += [loop.create_task(self._work()) for _ in range(self._concurrency - 1)]
         await self._work()
 
+    async def _refuse(self, error: Exception) -> None:
+        refusal = await self._hooks.refusal(error, self._opening)
+        code = _REFUSALS.get(refusal.code, CloseCode.FORBIDDEN)
+        self._close(code, refusal.message or refusal.code)
+
     def _close(self, code: CloseCode, reason: str) -> None:
         self._inbox.clear()
         self._over = True
+        if self._room is not None:
+            # A reader that waits for room goes on to see the client's goodbye.
+            _wake(self._room)
+            self._room = None
         self.connection.outbox.close(code, reason)
 
     async def _work(self) -> None:
@@ -288,7 +288,6 @@ class Session:
                     continue
                 if call.plan.stream:
                     stream = loop.create_task(self._stream(call))
-                    call.task = stream
                     self._streams.add(stream)
                     stream.add_done_callback(self._streams.discard)
                 else:
@@ -313,11 +312,14 @@ class Session:
                 self._end(call, await plan.end(error, call))
             else:
                 self._answer(call, result)
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as error:
+            if (lost := stray(error)) is not None:
+                self._end(call, await plan.end(lost, call))
             # Ours to swallow only if the client's cancel was the sole reason.
-            if not call.cancelled or task.uncancel() > 0:
+            elif not call.cancelled or task.uncancel() > 0:
                 raise
-            self._end(call, EventError(ErrorCode.CANCELLED))
+            else:
+                self._end(call, EventError(ErrorCode.CANCELLED))
         else:
             if call.cancelled and task.cancelling():
                 # The handler swallowed its cancellation, or ended in the same moment.
@@ -326,6 +328,10 @@ class Session:
     async def _stream(self, call: Call) -> None:
         plan, codec, outbox = call.plan, self.connection.codec, self.connection.outbox
         assert call.call_id is not None
+        if call.cancelled:
+            return
+        # Not before it runs: a task that is cancelled before its first step says nothing.
+        call.task = asyncio.current_task()
         try:
             try:
                 async with plan.items(call, codec, self._level) as items:
@@ -335,7 +341,10 @@ class Session:
                 self._answer(call, None)
             except Exception as error:
                 self._end(call, await plan.end(error, call))
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as error:
+            if (lost := stray(error)) is not None:
+                self._end(call, await plan.end(lost, call))
+                return
             code = ErrorCode.CANCELLED if call.cancelled else ErrorCode.INTERRUPTED
             self._end(call, EventError(code))
             if not call.cancelled:
@@ -365,23 +374,14 @@ class Session:
     def _fail(self, call_id: int | None, event: str | None, error: EventError) -> None:
         codec = self.connection.codec
         details = UNSET if error.details is None else error.details
+        body = ErrorBody(error.code, error.message, details)
         try:
-            frame = codec.encode(self._failure(call_id, event, error, details))
+            frame = codec.encode(failure(call_id, event, body))
         except Exception:
             logger.exception("the details of %r cannot be encoded", error)
-            frame = codec.encode(self._failure(call_id, event, error, UNSET))
+            body.details = UNSET
+            frame = codec.encode(failure(call_id, event, body))
         self.connection.outbox.push(frame)
-
-    @staticmethod
-    def _failure(
-        call_id: int | None, event: str | None, error: EventError, details: Any
-    ) -> Failure | MessageFrame:
-        if call_id is not None:
-            return Failure(call_id, ErrorBody(error.code, error.message, details))
-        body = ExceptionBody(
-            error.code, error.message, details, UNSET if event is None else event[:64]
-        )
-        return MessageFrame("exception", body)
 
     def _refuse_rate(self, call_id: int | None, event: str | None) -> None:
         if self._limits.violation():

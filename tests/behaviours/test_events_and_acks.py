@@ -82,7 +82,9 @@ async def test_none_is_answered_too() -> None:
         assert await ana.receive() == {"id": 1, "data": None}
 
 
-@pytest.mark.parametrize(("which", "value"), [(0, 0), (1, False), (2, ""), (3, []), (4, {}), (5, None)])
+@pytest.mark.parametrize(
+    ("which", "value"), [(0, 0), (1, False), (2, ""), (3, []), (4, {}), (5, None)]
+)
 async def test_falsy_values_are_answered_as_they_are(which: int, value: object) -> None:
     async with running(Echo) as app, app.connect("/echo") as ana:
         await ana.send({"event": "value", "data": which, "id": 1})

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
-__all__ = ["Answer", "Envelope", "ErrorBody", "Failure", "Item", "Message"]
+__all__ = ["Answer", "Envelope", "ErrorBody", "Failure", "Item", "Message", "failure"]
 
 CallId = Annotated[int, Meta(ge=0, le=2**53 - 1)]
 """A client that counts in doubles must be able to echo it exactly."""
@@ -69,3 +69,12 @@ class ExceptionBody(Struct, gc=False):
     details: Any = UNSET
     event: str | UnsetType = UNSET
     status: str = "error"
+
+
+def failure(call_id: int | None, event: str | None, error: ErrorBody) -> Failure | Message:
+    """The frame that tells of an error: a call's end, or the event `exception` for a message."""
+    if call_id is not None:
+        return Failure(call_id, error)
+    # The name is the client's own text; what is long about it helps nobody.
+    name = UNSET if event is None else event[:64]
+    return Message("exception", ExceptionBody(error.code, error.message, error.details, name))

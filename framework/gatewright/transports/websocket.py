@@ -11,10 +11,11 @@ from starlette.responses import PlainTextResponse
 from starlette.types import Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
-from gatewright.dispatcher import Dispatcher, NoSuchPath
+from gatewright.dispatcher import Dispatcher, NoSuchPath, Opening
 from gatewright.emitter import fill
 from gatewright.errors import EventError
 from gatewright.protocol.close import CloseCode
+from gatewright.protocol.codecs import Codec
 from gatewright.protocol.rates import TokenBucket
 from gatewright.session import Session
 from gatewright.transports.admission import allowed_origin, read_handshake
@@ -84,10 +85,27 @@ class WebSocketDoor:
         except NoSuchPath:
             await deny(scope, receive, send, HTTPStatus.NOT_FOUND, "Not Found")
             return
-        try:
-            opening = await dispatcher.open(self._path, handshake, converted)
-        except EventError as error:
-            await deny(scope, receive, send, HTTPStatus.FORBIDDEN, str(error))
+        with dispatcher.arriving():
+            try:
+                opening = await dispatcher.open(self._path, handshake, converted)
+            except EventError as error:
+                await deny(scope, receive, send, HTTPStatus.FORBIDDEN, str(error))
+                return
+            await self._accept(dispatcher, opening, codec, subprotocol, scope, receive, send)
+
+    async def _accept(
+        self,
+        dispatcher: Dispatcher,
+        opening: Opening,
+        codec: Codec,
+        subprotocol: str | None,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+    ) -> None:
+        if dispatcher.stopping:
+            await opening.level.aclose()
+            await deny(scope, receive, send, HTTPStatus.SERVICE_UNAVAILABLE, "The server stops.")
             return
         try:
             connect = await receive()
