@@ -4,6 +4,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 
 BIN := .venv/bin
+BENCH := .venv/.installed-bench
 RUN := .venv/.installed-run
 DEV := .venv/.installed-dev
 UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
@@ -72,6 +73,10 @@ docs: $(DEV) ## build the site under site/
 docs-serve: $(DEV) ## the site at a local address, following changes
 	$(BIN)/zensical serve
 
+.PHONY: bench
+bench: $(DEV) $(BENCH) ## measure against the peers (benchmarks/README.md; minutes)
+	$(BIN)/python benchmarks/run.py $(ARGS)
+
 .PHONY: hooks
 hooks: $(DEV) ## run the quick checks before every commit
 	$(BIN)/prek install
@@ -84,6 +89,8 @@ lock: $(DEV) ## resolve requirements/ anew (ARGS=--upgrade for the newest versio
 		--output-file requirements/run.txt
 	$(UV_COMPILE) $(ARGS) --all-extras --group dev --constraints requirements/run.txt \
 		--output-file requirements/dev.txt
+	$(UV_COMPILE) $(ARGS) --all-extras --group bench --constraints requirements/dev.txt \
+		--output-file requirements/bench.txt
 	$(UV_COMPILE) $(ARGS) --all-extras --group fuzz --constraints requirements/dev.txt \
 		--output-file requirements/fuzz.txt
 
@@ -100,3 +107,7 @@ $(RUN): requirements/uv.txt requirements/run.txt pyproject.toml scripts/environm
 $(DEV): requirements/uv.txt requirements/dev.txt pyproject.toml scripts/environment
 	scripts/environment dev
 	@touch $@ $(RUN)
+
+$(BENCH): requirements/uv.txt requirements/bench.txt pyproject.toml scripts/environment
+	scripts/environment bench
+	@touch $@
