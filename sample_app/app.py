@@ -4,6 +4,7 @@ from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
+from starlette.requests import Request
 from starlette.responses import RedirectResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
@@ -26,13 +27,17 @@ def build(database: Path) -> Starlette:
         lifespan=realtime.lifespan,
         routes=[
             *realtime.routes,
-            # The address of the WebSocket is the page's as well, for those who type it.
-            Route("/miaou", lambda _: RedirectResponse("/miaou/")),
+            Route("/miaou", to_page),
             Mount("/miaou", StaticFiles(directory=HERE / "miaou" / "page", html=True)),
             Mount("/", StaticFiles(directory=HERE / "static", html=True)),
         ],
         middleware=[Middleware(SecurityHeaders)],
     )
+
+
+def to_page(request: Request) -> RedirectResponse:
+    """The WebSocket's address, typed by a person: the page is one slash further."""
+    return RedirectResponse(f"{request.url.path}/")
 
 
 def make_realtime(database: Path) -> Gatewright:

@@ -23,7 +23,7 @@ export function cat(person) {
   svg.setAttribute("aria-hidden", "true");
   svg.setAttribute("viewBox", "0 0 64 64");
   const use = document.createElementNS(SVG, "use");
-  use.setAttribute("href", "#cat");
+  use.setAttribute("href", "#i-cat");
   const letter = document.createElementNS(SVG, "text");
   letter.setAttribute("x", "32");
   letter.setAttribute("y", "42");

@@ -45,7 +45,6 @@ function comeIn(nickname) {
 
 function refuse(text) {
   localStorage.removeItem(NICKNAME);
-  document.body.dataset.inside = "";
   $("door").hidden = false;
   $("chat").hidden = true;
   $("register-error").textContent = text;
@@ -60,6 +59,12 @@ function signOut() {
   location.reload();
 }
 
+chat.socket.addEventListener("status", () => {
+  document.body.dataset.link = chat.socket.status;
+  // What others do is unknown from here on.
+  if (chat.socket.status !== "open") state.typing.clear();
+  state.changed();
+});
 chat.addEventListener("refused", ({ detail }) => refuse(detail.message));
 chat.addEventListener("trouble", ({ detail }) => toast(detail.message));
 chat.addEventListener("entered", () => {

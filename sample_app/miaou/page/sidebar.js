@@ -62,8 +62,11 @@ export class Sidebar {
   #here() {
     const { state } = this;
     const inRoom = state.open?.kind === "room";
+    // Without a connection it is only what was true when it broke.
+    const live = document.body.dataset.link === "open";
+    $("people-title").textContent = live ? "Here now" : "Last seen here";
     const people = inRoom ? [...(state.here.get(state.open.id)?.values() ?? [])] : [];
-    $("people-count").textContent = `${people.length} here`;
+    $("people-count").textContent = live ? `${people.length} here` : "People";
     people.sort((a, b) => a.nickname.localeCompare(b.nickname));
     fill(
       $("here"),
