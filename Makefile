@@ -67,7 +67,7 @@ format: $(DEV) ## let ruff mend what it can
 
 .PHONY: docs
 docs: $(DEV) ## build the site under site/
-	$(BIN)/zensical build --clean
+	$(BIN)/zensical build --clean --strict
 
 .PHONY: docs-serve
 docs-serve: $(DEV) ## the site at a local address, following changes
