@@ -21,7 +21,9 @@ class Block(NamedTuple):
     line: int
 
     def __str__(self) -> str:
-        return f"{self.page.relative_to(ROOT)}, line {self.line}"
+        inside = self.page.is_relative_to(ROOT)
+        page = self.page.relative_to(ROOT) if inside else self.page.name
+        return f"{page}, line {self.line}"
 
 
 def pages() -> list[Path]:
