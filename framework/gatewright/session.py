@@ -24,9 +24,9 @@ from gatewright.types import DisconnectReason
 
 __all__ = ["Session"]
 
-logger = logging.getLogger("gatewright")
+logger: logging.Logger = logging.getLogger("gatewright")
 
-_REFUSALS = {
+_REFUSALS: dict[str, CloseCode] = {
     ErrorCode.UNAUTHENTICATED: CloseCode.UNAUTHENTICATED,
     ErrorCode.INTERNAL: CloseCode.INTERNAL,
 }
@@ -41,15 +41,16 @@ class Call(Context):
     def __init__(
         self, place: Place, event: str, data: Raw, call_id: int | None, plan: EventPlan
     ) -> None:
-        self.place = place
-        self.event = event
-        self.data = data
-        self.call_id = call_id
-        self.payload = None
-        self.level = None
-        self.plan = plan
+        # Not by super(): it would set what only hooks are told, once per message.
+        self.place: Place = place
+        self.event: str | None = event
+        self.data: Raw | bytes = data
+        self.call_id: int | None = call_id
+        self.payload: Any = None
+        self.level: Level | None = None
+        self.plan: EventPlan = plan
         self.task: asyncio.Task[None] | None = None
-        self.cancelled = False
+        self.cancelled: bool = False
 
 
 class Session:
@@ -327,17 +328,21 @@ class Session:
 
     async def _stream(self, call: Call) -> None:
         plan, codec, outbox = call.plan, self.connection.codec, self.connection.outbox
-        assert call.call_id is not None
-        if call.cancelled:
+        call_id = call.call_id
+        if call_id is None or call_id not in self._open:
+            # Cancelled, and answered, before its first step.
             return
-        # Not before it runs: a task that is cancelled before its first step says nothing.
-        call.task = asyncio.current_task()
+        call.task = task = asyncio.current_task()
+        assert task is not None
         try:
             try:
                 async with plan.items(call, codec, self._level) as items:
                     async for item in items:
+                        if task.cancelling():
+                            # The generator swallowed it, and would go on for ever.
+                            raise asyncio.CancelledError
                         await outbox.room()
-                        outbox.push(codec.encode(Item(call.call_id, item)))
+                        outbox.push(codec.encode(Item(call_id, item)))
                 self._answer(call, None)
             except Exception as error:
                 self._end(call, await plan.end(error, call))
