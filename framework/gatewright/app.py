@@ -1,7 +1,7 @@
 """The application: gateways put together, as one ASGI app or as routes of another."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from http import HTTPStatus
 from typing import Any
@@ -68,8 +68,8 @@ class Gatewright:
         self._dispatcher: Dispatcher | None = None
         self._container: Container | None = None
         self._accepting: TokenBucket | None = None
-        self.settings = settings or Settings()
-        self.emitter = Emitter()
+        self.settings: Settings = settings or Settings()
+        self.emitter: Emitter = Emitter()
         """Emits from anywhere in this process, once the application has started."""
         self._routes = [
             WebSocketRoute(
@@ -104,13 +104,13 @@ class Gatewright:
         await self._router(scope, receive, send)
 
     @asynccontextmanager
-    async def lifespan(self, app: object = None, /) -> AsyncIterator[None]:
+    async def lifespan(self, app: object = None, /) -> AsyncGenerator[None]:
         """Run the application: `Starlette(lifespan=realtime.lifespan)`, or inside your own."""
         async with self.run():
             yield
 
     @asynccontextmanager
-    async def run(self, overrides: Modules = ()) -> AsyncIterator[None]:
+    async def run(self, overrides: Modules = ()) -> AsyncGenerator[None]:
         """Run it with some bindings replaced, as `gatewright.testing` does."""
         if self._dispatcher is not None:
             raise NotStartedError(

@@ -33,8 +33,8 @@ class Arguments:
         injected: Mapping[Any, Any],
     ) -> None:
         """`injected` holds the app-level instances; the container is not asked for them again."""
-        self.level = Depth.APP
-        self.waits = False
+        self.level: Depth = Depth.APP
+        self.waits: bool = False
         self._getters: list[Getter] = []
         self._names: list[str | None] = []
         several = sum(p.source is Source.PAYLOAD for p in parameters) > 1
@@ -43,7 +43,7 @@ class Arguments:
             self._getters.append(
                 self._getter(parameter, container, constants, injected, several=several)
             )
-        self.direct = not self.waits and not any(self._names)
+        self.direct: bool = not self.waits and not any(self._names)
         """Whether `values` alone is the whole call: nothing to await, nothing by name."""
 
     def _getter(

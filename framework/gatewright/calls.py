@@ -26,9 +26,11 @@ class Answers(list[T], Generic[T]):
     `errors` holds, by connection id, those who answered with an error or left meanwhile.
     """
 
-    def __init__(self, answers: Iterable[T] = (), errors: dict[str, EventError] | None = None):
+    def __init__(
+        self, answers: Iterable[T] = (), errors: dict[str, EventError] | None = None
+    ) -> None:
         super().__init__(answers)
-        self.errors = errors if errors is not None else {}
+        self.errors: dict[str, EventError] = errors if errors is not None else {}
 
 
 class _Pending:
@@ -92,7 +94,7 @@ class Calls:
                 details = None if body.details is msgspec.UNSET else body.details
                 pending.errors[member.id] = EventError(body.code, body.message, details)
             else:
-                data = envelope.data if envelope.data else member.codec.null
+                data = envelope.data or member.codec.null
                 pending.answers.append(_decoder(member.codec, pending.kind)(data))
         except decode_errors as error:
             pending.errors[member.id] = EventError(ErrorCode.INVALID, describe(error))

@@ -14,7 +14,7 @@ from gatewright.errors import ErrorCode, EventError
 
 __all__ = ["Catchers", "event_error", "stray"]
 
-logger = logging.getLogger("gatewright")
+logger: logging.Logger = logging.getLogger("gatewright")
 
 _JSON_PATH = re.compile(r" - at `(.+)`$")
 

@@ -52,10 +52,10 @@ class Connection:
         admit: Callable[["Connection", str], Awaitable[None]],
         refresh: Callable[["Connection", object], Awaitable[Identity[Any] | None]],
     ) -> None:
-        self.id = id
-        self.handshake = handshake
-        self.codec = codec
-        self.outbox = outbox
+        self.id: str = id
+        self.handshake: Handshake = handshake
+        self.codec: Codec = codec
+        self.outbox: Outbox = outbox
         self.joined: set[str] = set()
         self._node = node
         self._address = address

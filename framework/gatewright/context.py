@@ -21,7 +21,7 @@ class Place:
     def __init__(
         self, handshake: Handshake, converted: Mapping[tuple[str, Any], Any] | None = None
     ) -> None:
-        self.handshake = handshake
+        self.handshake: Handshake = handshake
         self.converted: Mapping[tuple[str, Any], Any] = converted or {}
         """Path parameters by name and annotation."""
         self.identity: Identity[Any] | None = None
@@ -29,7 +29,7 @@ class Place:
         self.connection: Connection | None = None
         self.emitter: Emitter | None = None
         """Bound to this namespace; None while the connection opens."""
-        self.connected = 0
+        self.connected: int = 0
         """How many gateways' connect hooks have finished."""
 
 
@@ -48,10 +48,10 @@ class Context:
         data: Raw | bytes = b"",
         call_id: int | None = None,
     ) -> None:
-        self.place = place
-        self.event = event
-        self.data = data
-        self.call_id = call_id
+        self.place: Place = place
+        self.event: str | None = event
+        self.data: Raw | bytes = data
+        self.call_id: int | None = call_id
         """The caller's id; None where nobody waits for an answer."""
         self.payload: Any = None
         """What the handler will get as its payload, once it is decoded."""

@@ -1,7 +1,7 @@
 """Opens connections and hands their events to the plans of their namespace."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from secrets import token_urlsafe
 from typing import Any
@@ -57,9 +57,9 @@ class NamespacePlan:
         self.plans = plans
         self.guards = guards
         self._catchers = catchers
-        self.greets = any("on_connect" in each.hooks for each in gateways)
+        self.greets: bool = any("on_connect" in each.hooks for each in gateways)
         """Whether there is a connect hook to wait for."""
-        self.admit = [
+        self.admit: list[HookPlan] = [
             each.hooks["authorize_room"] for each in gateways if "authorize_room" in each.hooks
         ]
 
@@ -104,9 +104,10 @@ class Dispatcher:
         self._namespaces: dict[str, NamespacePlan] = {}
         self._sessions: set[Session] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._started = 0
         self._authenticate: tuple[Callable[..., Any], Arguments] | None = None
-        self.node = node
-        self.stopping = False
+        self.node: Node = node
+        self.stopping: bool = False
         """Whether new connections are to be refused."""
 
     def __len__(self) -> int:
@@ -157,20 +158,23 @@ class Dispatcher:
         session.connection.outbox.close(CloseCode.RESTART, "the server stops")
 
     async def _run_hooks(self, kind: str) -> None:
-        running = [
-            (path, gateway.hooks[kind])
+        gateways = [
+            (path, gateway)
             for path, namespace in self._namespaces.items()
             for gateway in namespace.gateways
-            if kind in gateway.hooks
         ]
-        for path, hook in running if kind == "on_start" else reversed(running):
-            level = self._container.connection({})
-            context = Context(Place(Handshake(namespace=path)))
-            async with level:
-                if kind == "on_start":
-                    await hook.run(context, level)
-                else:
-                    await _logged(hook, context, level)
+        starting = kind == "on_start"
+        for path, gateway in gateways if starting else reversed(gateways[: self._started]):
+            hook = gateway.hooks.get(kind)
+            if hook is not None:
+                context = Context(Place(Handshake(namespace=path)))
+                async with self._container.connection({}) as level:
+                    if starting:
+                        await hook.run(context, level)
+                    else:
+                        await _logged(hook, context, level)
+            # Whose start failed is not told of a stop, nor are those that come after it.
+            self._started += starting
 
     # Opening
 
@@ -185,7 +189,7 @@ class Dispatcher:
         return converted
 
     @contextmanager
-    def arriving(self) -> Iterator[None]:
+    def arriving(self) -> Generator[None]:
         """Around everything that one connection is: `stop` waits for its end."""
         task = asyncio.current_task()
         assert task is not None
@@ -227,10 +231,15 @@ class Dispatcher:
             return None
         function, arguments = self._authenticate
         async with open_level(context, level, arguments.level):
-            identity = await (await arguments.call(function, context))
+            identity: object = await (await arguments.call(function, context))
         if identity is not None and not isinstance(identity, Identity):
             raise TypeError(
                 f"authenticate: expected an Identity or None, got {type(identity).__name__}"
+            )
+        if identity is not None and identity.expires is not None and not identity.expires.tzinfo:
+            raise TypeError(
+                f"authenticate: expected expires with a time zone, got {identity.expires!r}; "
+                "write datetime.now(UTC) + timedelta(…)"
             )
         return identity
 
@@ -276,7 +285,7 @@ class Dispatcher:
         self._sessions.discard(session)
 
     def _admit(self, namespace: NamespacePlan, opening: Opening) -> Any:
-        async def admit(connection: Connection, room: str) -> None:
+        async def admit(_: Connection, room: str) -> None:
             for hook in namespace.admit:
                 context = Context(opening.place)
                 context.room = room
@@ -309,9 +318,9 @@ async def _logged(hook: HookPlan, context: Context, level: Level) -> None:
     """Run a hook of the end: what it raises must not keep the next one from running."""
     try:
         await hook.run(context, level)
-    except Exception:
-        hook.log_failure(context)
+    except Exception as error:
+        hook.log_failure(context, error)
     except asyncio.CancelledError as error:
-        if stray(error) is None:
+        if (lost := stray(error)) is None:
             raise
-        hook.log_failure(context)
+        hook.log_failure(context, lost)

@@ -2,11 +2,11 @@
 
 import re
 from collections.abc import Collection, Mapping
-from typing import Literal, Protocol, cast, overload
+from typing import Literal, Protocol, Self, cast, overload
 from urllib.parse import quote
 
 from msgspec import Struct
-from typing_extensions import Self, TypeForm, TypeVar
+from typing_extensions import TypeForm, TypeVar
 
 from gatewright.backplane.base import Entry
 from gatewright.calls import Answers

@@ -5,7 +5,7 @@ GatewrightError
 ├── StartupError        a declaration is wrong; raised while the application is built or started
 ├── NotStartedError     the application's lifespan has not run
 ├── EmitError           an emit that can never be right: unnamed, undeclared or unbound
-└── EventError          the end of a call that failed; its code, message and details go to the caller
+└── EventError          the end of a call that failed; code, message and details go to the caller
     └── CallTimeout     not every receiver answered an emitted call in time
 ```
 """
@@ -76,7 +76,7 @@ class EventError(GatewrightError):
 
     def __init__(self, code: str, message: str = "", details: object = None) -> None:
         super().__init__(f"{code}: {message}" if message else code)
-        self.code = str(code)
+        self.code: str = str(code)
         self.message = message
         self.details = details
 
@@ -99,6 +99,6 @@ class CallTimeout(EventError):
             ErrorCode.TIMEOUT,
             f"{len(missing)} of {total} receivers did not answer within {timeout:g} s",
         )
-        self.answers = list(answers)
-        self.errors = dict(errors)
-        self.missing = list(missing)
+        self.answers: list[object] = list(answers)
+        self.errors: dict[str, EventError] = dict(errors)
+        self.missing: list[str] = list(missing)

@@ -23,7 +23,7 @@ class Guards:
     ) -> None:
         self._guards = guards
         self._timeout = timeout
-        self.level = max((arguments.level for _, arguments in guards), default=Depth.APP)
+        self.level: Depth = max((arguments.level for _, arguments in guards), default=Depth.APP)
 
     def __bool__(self) -> bool:
         return bool(self._guards)

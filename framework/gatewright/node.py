@@ -41,11 +41,11 @@ class Node:
     ) -> None:
         self.settings = settings
         self.backplane = backplane
-        self.codecs = {codec.name: codec for codec in codecs}
+        self.codecs: dict[str, Codec] = {codec.name: codec for codec in codecs}
         self.templates = templates
-        self.namespaces = Namespaces()
-        self.flusher = Flusher(settings.stall)
-        self.calls = Calls()
+        self.namespaces: Namespaces = Namespaces()
+        self.flusher: Flusher = Flusher(settings.stall)
+        self.calls: Calls = Calls()
 
     async def start(self) -> None:
         await self.backplane.start(self.namespaces.lane)

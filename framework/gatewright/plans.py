@@ -1,7 +1,7 @@
 """One plan per handler and hook, compiled when the application starts."""
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Protocol, cast
 
@@ -14,13 +14,13 @@ from gatewright.guards import Guards
 from gatewright.interceptors import Around, wrap
 from gatewright.protocol.codecs import Codec
 
-logger = logging.getLogger("gatewright")
+logger: logging.Logger = logging.getLogger("gatewright")
 
 __all__ = ["EventPlan", "HookPlan", "Hooks", "open_level"]
 
 
 @asynccontextmanager
-async def open_level(context: Context, connection: Level, depth: Depth) -> AsyncIterator[None]:
+async def open_level(context: Context, connection: Level, depth: Depth) -> AsyncGenerator[None]:
     """Give a context the level it injects from; an event's own is closed at the end."""
     if depth is Depth.EVENT:
         async with connection.event({Context: context}) as level:
@@ -59,8 +59,8 @@ class EventPlan:
         *,
         stream: bool,
     ) -> None:
-        self.event = event
-        self.stream = stream
+        self.event: str = event
+        self.stream: bool = stream
         self._handler = handler
         self._arguments = arguments
         self._payload = payload
@@ -69,7 +69,7 @@ class EventPlan:
         self._depth = max(arguments.level, guards.level)
         self._inside = wrap(interceptors, self._handle)
         # Most handlers: nothing around them, nothing to open, nothing to wait for.
-        self.simple = (
+        self.simple: bool = (
             not stream
             and not guards
             and not interceptors
@@ -84,7 +84,7 @@ class EventPlan:
         return awaitable
 
     async def run(self, context: Context, codec: Codec, connection: Level) -> Any:
-        """The handler's result. Event resources are closed when it returns: a failed commit raises."""
+        """The handler's result; a failure to close event resources, a commit say, is raised."""
         if self._depth is Depth.APP:
             return await self._steps(context, codec)
         async with open_level(context, connection, self._depth):
@@ -93,7 +93,7 @@ class EventPlan:
     @asynccontextmanager
     async def items(
         self, context: Context, codec: Codec, connection: Level
-    ) -> AsyncIterator[AsyncIterator[Any]]:
+    ) -> AsyncGenerator[AsyncIterator[Any]]:
         """A stream's items. Generator and event resources are closed at the end, in this order."""
         async with open_level(context, connection, self._depth):
             iterator = cast(AsyncIterator[Any], await self._steps(context, codec))
@@ -145,7 +145,7 @@ class HookPlan:
     __slots__ = ("_arguments", "_method", "where")
 
     def __init__(self, where: str, method: Callable[..., Any], arguments: Arguments) -> None:
-        self.where = where
+        self.where: str = where
         self._method = method
         self._arguments = arguments
 
@@ -153,6 +153,6 @@ class HookPlan:
         async with open_level(context, connection, self._arguments.level):
             return await (await self._arguments.call(self._method, context))
 
-    def log_failure(self, context: Context) -> None:
-        """Log the exception being handled."""
-        logger.exception("%s: %s failed", context.namespace, self.where)
+    def log_failure(self, context: Context, error: Exception) -> None:
+        """Tell the log what went wrong; a client has nothing to do with it."""
+        logger.error("%s: %s failed", context.namespace, self.where, exc_info=error)

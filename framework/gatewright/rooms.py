@@ -32,7 +32,7 @@ class Namespace:
     __slots__ = ("members", "name", "rooms", "users")
 
     def __init__(self, name: str) -> None:
-        self.name = name
+        self.name: str = name
         self.members: dict[str, Member] = {}
         self.rooms: dict[str, dict[str, Member]] = {}
         self.users: dict[str, dict[str, Member]] = {}

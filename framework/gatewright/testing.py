@@ -8,17 +8,17 @@ async with TestClient(app, overrides=[Fakes()]) as client, client.connect("/chat
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from http.cookies import SimpleCookie
 from itertools import count
-from typing import Any, Literal, overload
+from typing import Any, Literal, Self, overload
 from urllib.parse import quote, urlencode
 
 import msgspec
 from injector import Binder, Module
 from starlette.types import Message
-from typing_extensions import Self, TypeForm, TypeVar
+from typing_extensions import TypeForm, TypeVar
 
 from gatewright.app import Gatewright
 from gatewright.declare.events import Event
@@ -83,7 +83,7 @@ class TestClient:
         cookies: Mapping[str, str] | None = None,
         codec: Literal["json", "msgpack"] = "json",
         subprotocols: Sequence[str] | None = None,
-    ) -> AsyncIterator["TestConnection"]:
+    ) -> AsyncGenerator["TestConnection"]:
         """Open a connection to a path, as `/lab/7`; raises `Refused`.
 
         At the end it is closed, and everything that it caused on the server has ended.
@@ -92,12 +92,12 @@ class TestClient:
             subprotocols = () if codec == "json" else (f"plain.{codec}",)
         fields = dict(headers or {})
         if cookies:
-            jar: SimpleCookie = SimpleCookie(dict(cookies))
+            jar = SimpleCookie(dict(cookies))
             fields["cookie"] = "; ".join(f"{m.key}={m.coded_value}" for m in jar.values())
             # As a browser's page would: cookies come with an Origin.
             fields.setdefault("origin", "http://testserver")
         fields.setdefault("host", "testserver")
-        scope = {
+        scope: dict[str, Any] = {
             "type": "websocket",
             "asgi": {"version": "3.0", "spec_version": "2.4"},
             "http_version": "1.1",

@@ -19,7 +19,7 @@ __all__ = ["Level", "LevelInjector"]
 
 T = TypeVar("T")
 
-log = logging.getLogger("gatewright.di")
+log: logging.Logger = logging.getLogger("gatewright.di")
 
 
 class Level:
@@ -50,8 +50,8 @@ class Level:
         injector: "LevelInjector | None" = None,
     ) -> None:
         self._graph = graph
-        self.depth = depth
-        self.parent = parent
+        self.depth: Depth = depth
+        self.parent: Level | None = parent
         self.instances: dict[object, Any] = dict(seeds)
         self._closed = False
         self._swept = False

@@ -34,14 +34,14 @@ class Node:
         *,
         opens: bool = False,
     ) -> None:
-        self.key = key
-        self.scope = scope
-        self.level = level
+        self.key: object = key
+        self.scope: Depth | None = scope
+        self.level: Depth = level
         self.resources: tuple[Node, ...] = (*resources, self) if opens else resources
-        self.narrow = narrow
-        self.make = make
+        self.narrow: tuple[object, ...] = narrow
+        self.make: Callable[[Level], object] = make
         """For a resource: the async generator that yields the instance."""
-        self.opens = opens
+        self.opens: bool = opens
 
     def get(self, level: "Level") -> Any:
         """The instance, for a level that is narrow enough and has the resources open."""
@@ -73,9 +73,9 @@ class Call:
         positional: tuple[Node, ...],
         named: tuple[tuple[str, Node], ...],
     ) -> None:
-        self.target = target
-        self.positional = positional
-        self.named = named
+        self.target: Callable[..., Any] = target
+        self.positional: tuple[Node, ...] = positional
+        self.named: tuple[tuple[str, Node], ...] = named
 
     @property
     def nodes(self) -> tuple[Node, ...]:

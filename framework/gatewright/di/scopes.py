@@ -50,11 +50,11 @@ class EventScope(_LevelScope):
     depth = Depth.EVENT
 
 
-app_scoped = ScopeDecorator(AppScope)
+app_scoped: ScopeDecorator = ScopeDecorator(AppScope)
 """One instance per application."""
-connection_scoped = ScopeDecorator(ConnectionScope)
+connection_scoped: ScopeDecorator = ScopeDecorator(ConnectionScope)
 """One instance per connection, shared by its events."""
-event_scoped = ScopeDecorator(EventScope)
+event_scoped: ScopeDecorator = ScopeDecorator(EventScope)
 """One instance per event."""
 
 

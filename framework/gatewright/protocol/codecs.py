@@ -22,7 +22,11 @@ __all__ = [
 EncHook: TypeAlias = Callable[[Any], Any]
 DecHook: TypeAlias = Callable[[type, Any], Any]
 
-decode_errors = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+decode_errors: tuple[type[Exception], ...] = (
+    msgspec.DecodeError,
+    UnicodeDecodeError,
+    RecursionError,
+)
 """What a decoder raises on hostile input: msgspec lets the last two through unchanged."""
 
 

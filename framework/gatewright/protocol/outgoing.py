@@ -17,9 +17,9 @@ class Outgoing:
     __slots__ = ("_frames", "data", "event", "id")
 
     def __init__(self, event: str, data: Any, id: int | UnsetType = UNSET) -> None:
-        self.event = event
-        self.data = data
-        self.id = id
+        self.event: str = event
+        self.data: Any = data
+        self.id: int | UnsetType = id
         self._frames: dict[str, Frame] = {}
 
     def frame(self, codec: Codec) -> Frame:

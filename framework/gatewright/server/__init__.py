@@ -1,4 +1,4 @@
-"""uvicorn, as gatewright likes it: `uvicorn module:app --ws gatewright.server:WebSocketProtocol`."""
+"""uvicorn as gatewright likes it: `--ws gatewright.server:WebSocketProtocol`."""
 
 from gatewright.server.protocol import WebSocketProtocol
 

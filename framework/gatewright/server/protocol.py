@@ -25,6 +25,6 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         super().__init__(config, *args, **kwargs)
 
     async def run_asgi(self) -> None:
-        extensions: dict[str, object] = cast(dict[str, object], self.scope["extensions"])
-        extensions[EXTENSION] = self
+        scope = cast(dict[str, Any], self.scope)
+        scope["extensions"][EXTENSION] = self
         await super().run_asgi()
