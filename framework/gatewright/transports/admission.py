@@ -1,9 +1,9 @@
 """What is checked of a request before anything of the application runs."""
 
 from collections.abc import Mapping
-from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qsl, urlsplit
 
+from starlette.requests import cookie_parser
 from starlette.types import Scope
 
 from gatewright.types import Handshake
@@ -22,17 +22,11 @@ def read_handshake(scope: Scope, namespace: str, path: Mapping[str, str]) -> Han
         namespace=namespace,
         path=dict(path),
         headers=headers,
-        cookies=_cookies(headers.get("cookie", "")),
+        # Not http.cookies: of a header with one malformed cookie that reads none at all.
+        cookies=cookie_parser(headers.get("cookie", "")),
         query=dict(parse_qsl(query, keep_blank_values=True)),
         client=client[0] if client else None,
     )
-
-
-def _cookies(header: str) -> dict[str, str]:
-    try:
-        return {name: morsel.value for name, morsel in SimpleCookie(header).items()}
-    except CookieError:
-        return {}
 
 
 def allowed_origin(handshake: Handshake, scheme: str, origins: tuple[str, ...]) -> bool:
