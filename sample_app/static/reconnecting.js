@@ -32,6 +32,7 @@ export class ReconnectingSocket extends EventTarget {
 
   status = "closed";
   retryAt = 0;
+  reason = ""; // why it is closed, if that was the server's wish
 
   constructor(path) {
     super();
@@ -63,7 +64,7 @@ export class ReconnectingSocket extends EventTarget {
     socket.onclose = ({ code, reason }) => {
       clearTimeout(patience);
       // From 4500 on the server means it: gatewright's protocol asks not to come back.
-      if (code >= 4500) this.close(reason);
+      if (code >= 4500) this.close(reason || "the server has ended the connection");
       else this.#lost(socket);
     };
   }

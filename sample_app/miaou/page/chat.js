@@ -7,7 +7,7 @@ const TYPING_EVERY = 2_000;
 const TYPING_LASTS = 3_500;
 const FEW_PAGES = 5;
 
-/** Dispatches "entered", "refused" (with the error in `detail`), "message" and "trouble". */
+/** Dispatches "entered", "left" and, with the error in `detail`, "refused" and "trouble". */
 export class Chat extends EventTarget {
   #secret;
   #nickname = null;
@@ -209,7 +209,6 @@ export class Chat extends EventTarget {
       view.unread++;
       state.typing.get(keyOf(to))?.delete(message.sender.id);
       this.#seen(conversation);
-      this.dispatchEvent(new CustomEvent("message", { detail: { to, message } }));
     }
     state.changed();
   }
@@ -243,7 +242,7 @@ export class Chat extends EventTarget {
       Object.assign(state.rooms.get(room) ?? {}, { joined: false, unread: 0 });
       state.conversations.delete(keyOf({ kind: "room", id: room }));
       if (state.open?.kind === "room" && state.open.id === room) state.open = null;
-      this.dispatchEvent(new CustomEvent("left", { detail: room }));
+      this.dispatchEvent(new Event("left"));
     } else {
       state.here.get(room)?.delete(person.id);
     }

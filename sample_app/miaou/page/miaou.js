@@ -89,12 +89,11 @@ function route() {
     if (!state.open || keyOf(state.open) !== keyOf(to)) chat.open(to);
     else chat.seen();
     view.focus();
-  } else if (wide.matches) {
-    const room = [...state.rooms.values()].find(({ joined }) => joined) ?? [...state.rooms.values()][0];
-    location.replace(`#room/${room.room.id}`);
-  } else {
-    document.body.dataset.view = "list";
+    return;
   }
+  const joined = [...state.rooms.values()].find((room) => room.joined);
+  if (wide.matches && joined) location.replace(`#room/${joined.room.id}`);
+  else document.body.dataset.view = "list";
 }
 
 $("back").addEventListener("click", () => {
@@ -102,7 +101,6 @@ $("back").addEventListener("click", () => {
 });
 document.addEventListener("visibilitychange", () => chat.seen());
 chat.addEventListener("left", () => {
-  // Left on purpose: the list says what there is instead.
   if (!state.open) location.hash = "";
 });
 state.addEventListener("change", () => {

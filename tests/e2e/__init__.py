@@ -1,0 +1,1 @@
+"""Whole applications in a real browser."""
