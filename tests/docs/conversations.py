@@ -7,14 +7,16 @@
 {"id": 1, "data": null}
 ```
 
-Each line is one frame; `"…"` stands for any string. `// server closes 4500` expects the end. The
-block's title names the namespace and the sub-protocol where they are not /chat and none; with
-plain.msgpack the same maps travel in MessagePack.
+Each line of the client is one frame, right or wrong; the server's frames may be broken in several.
+`"…"` stands for any string, and `// server closes 4500` expects the end. The block's title names
+the namespace and the sub-protocol where they are not /chat and none; with plain.msgpack the same
+maps travel in MessagePack.
 """
 
 import asyncio
 import json
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -39,20 +41,18 @@ async def replay(block: Block, url: Url) -> None:
         asyncio.timeout(10),
         connect(url.ws + namespace, subprotocols=subprotocols) as socket,
     ):
-        speaker = ""
-        for number, line in enumerate(block.code.splitlines()):
-            where = f"{block}, its line {number + 1}"
-            if line.startswith("//"):
-                speaker = line.removeprefix("//").strip()
-                if closes := _CLOSES.fullmatch(speaker):
-                    await _closed(socket, int(closes[1]), where)
-                    return
-                assert speaker in {"client", "server"}, f"{where}: who is {speaker!r}?"
-            elif speaker == "client":
-                await socket.send(msgspec.msgpack.encode(json.loads(line)) if offered else line)
-            else:
-                assert speaker == "server", f"{where}: a frame of nobody"
-                expected, got = json.loads(line), _read(await socket.recv())
+        for speaker, said, line in _turns(block):
+            where = f"{block}, its line {line}"
+            if closes := _CLOSES.fullmatch(speaker):
+                await _closed(socket, int(closes[1]), where)
+                return
+            if speaker == "client":
+                for text in said:
+                    await socket.send(msgspec.msgpack.encode(json.loads(text)) if offered else text)
+                continue
+            assert speaker == "server", f"{where}: who is {speaker!r}?"
+            for expected in _values("\n".join(said)):
+                got = _read(await socket.recv())
                 assert same(expected, got), f"{where}: expected {expected}, got {got}"
         # Answers come in order: when this one is here, nothing else was said before it.
         frame = {"event": "the end of the page", "id": _LAST}
@@ -60,6 +60,30 @@ async def replay(block: Block, url: Url) -> None:
         await socket.send(packed)
         last = _read(await socket.recv())
         assert last.get("id") == _LAST, f"{block}: the server also said {last}"
+
+
+def _turns(block: Block) -> Iterator[tuple[str, list[str], int]]:
+    """Who speaks, what they say line by line, and on which line of the block that begins."""
+    speaker, said, begin = "nobody", list[str](), 1
+    for number, line in enumerate(block.code.splitlines(), 1):
+        if line.startswith("//"):
+            if said:
+                yield speaker, said, begin
+            speaker, said, begin = line.removeprefix("//").strip(), [], number
+            if _CLOSES.fullmatch(speaker):
+                yield speaker, said, begin
+        else:
+            said.append(line)
+    if said:
+        yield speaker, said, begin
+
+
+def _values(text: str) -> Iterator[Any]:
+    """The JSON values that follow each other in a text."""
+    while text := text.strip():
+        value, end = json.JSONDecoder().raw_decode(text)
+        yield value
+        text = text[end:]
 
 
 def same(expected: Any, got: Any) -> bool:

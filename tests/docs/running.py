@@ -8,7 +8,7 @@ import io
 import sys
 import traceback
 import types
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Generator
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +71,7 @@ class Page:
                 raise AssertionError(f"{block}: no rule says how to check {language!r}")
 
     @contextlib.asynccontextmanager
-    async def _served(self) -> AsyncIterator[Url]:
+    async def _served(self) -> AsyncGenerator[Url]:
         """The page's `app`: the one defined last, in a file or between the files."""
         found = [vars(module)["app"] for module in self._modules if "app" in vars(module)]
         assert found, "expected an `app` in a python block above"
@@ -87,7 +87,7 @@ class Page:
         return module
 
     @contextlib.contextmanager
-    def _imported(self) -> Iterator[None]:
+    def _imported(self) -> Generator[None]:
         """Let the page's modules be imported by name, and forget them afterwards."""
         before = dict(sys.modules)
         sys.modules[self._shared.__name__] = self._shared
