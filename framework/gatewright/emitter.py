@@ -80,13 +80,13 @@ class Target:
         """
         node, address = self._bound()
         outgoing = Outgoing(event_name(event, address), event)
+        # Encoded before it is sent: what cannot be encoded fails here, with the emitter, and in
+        # every format or in none.
+        for codec in node.namespaces.codecs.values() or node.codecs.values():
+            outgoing.frame(codec)
         if volatile:
             send_volatile(self._members(node, address), outgoing, key)
             return None
-        # Encoded before it is published: what cannot be encoded fails here, with the emitter, and
-        # in every format or in none.
-        for codec in node.namespaces.codecs.values() or node.codecs.values():
-            outgoing.frame(codec)
         entry = Entry(outgoing, self._rooms, self._users, self._out)
         return await node.backplane.publish(address.namespace, (entry,))
 
