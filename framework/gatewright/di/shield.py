@@ -69,10 +69,6 @@ def stronger(
     return one
 
 
-def _cancelled(message: object) -> asyncio.CancelledError:
-    return asyncio.CancelledError() if message is None else asyncio.CancelledError(message)
-
-
 class Shield(Generic[T]):
     """Awaits a coroutine to its end; afterwards `cancelled` is the cancel that was kept back.
 
@@ -86,35 +82,41 @@ class Shield(Generic[T]):
         self._mark = mark
         self._task: asyncio.Task[Any] | None = None
         self._before = 0
-        self._kept: asyncio.CancelledError | None = None
+        self._kept: list[Any] = []
         self.cancelled: asyncio.CancelledError | None = None
 
-    def keep_back(self, message: object) -> bool:
-        """Note the cancel being made right now if it comes from outside the clean-up."""
+    def keep_back(self, message: Any) -> bool:
+        """Keep the cancel being made right now if it comes from outside the clean-up."""
         task = self._task
         if task is not None and asyncio.current_task() is task:
             # Handed over by the task itself: either it was cancelled just before the clean-up
             # began, or the clean-up cancelled its own task in the step that has just ended.
             foreign = task.cancelling() <= self._before
-            if foreign:
-                self.cancelled = stronger(self.cancelled, _cancelled(message))
         else:
             foreign = self._mark not in marks.get()
-            if foreign:
-                self._kept = stronger(self._kept, _cancelled(message))
+        if foreign:
+            self._kept.append(message)
+            if task is not None:
+                # The clean-up's own timeouts count the requests to see which one is theirs.
+                task.uncancel()
         return foreign
 
     def __await__(self) -> Generator[Any, Any, T]:
         self._task = task = asyncio.current_task()
-        requests = task.cancelling() if task is not None else 0
         token = marks.set((*marks.get(), self._mark))
         try:
-            return (yield from self._drive())
+            result = yield from self._drive()
         finally:
             marks.reset(token)
-            # A task group takes back the cancel by which it meant to wake its own body.
-            if self._kept and task is not None and task.cancelling() > requests:
-                self.cancelled = stronger(self.cancelled, self._kept)
+        if self._kept and task is not None:
+            # Made once more, as often as before: timeouts and scopes around us count them, too.
+            for message in sorted(self._kept, key=lambda each: each is None):
+                task.cancel(message)
+            try:
+                yield
+            except asyncio.CancelledError as cancelled:
+                self.cancelled = cancelled
+        return result
 
     def _drive(self) -> Generator[Any, Any, T]:
         coroutine, task = self._coroutine, self._task
