@@ -2,12 +2,13 @@
 
 import inspect
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from msgspec import Struct
 
 from gatewright.connection import Connection
 from gatewright.context import Context
+from gatewright.declare.naming import name_of
 from gatewright.declare.parameters import Allowed, read_parameters
 from gatewright.declare.reader import read_catcher
 from gatewright.declare.specs import Catcher, CatchMethod, Guard, Interceptor, Parameter, Source
@@ -49,9 +50,10 @@ def read_guards(
 ) -> tuple[GuardBlueprint, ...]:
     """Read guards and their parameters; raises `StartupError`."""
     found: list[GuardBlueprint] = []
-    for guard in guards:
-        inner = f"{where}: {_name(guard)}"
+    given: Sequence[Any] = guards
+    for guard in given:
         call, method = _call(guard)
+        inner = f"{where}: {name_of(guard)}" if callable(guard) else where
         if call is None:
             raise StartupError(
                 inner,
@@ -59,6 +61,15 @@ def read_guards(
                 got="a class without" if inspect.isclass(guard) else repr(guard),
                 fix="Write async def __call__(self, …) -> bool, or pass a function.",
             )
+        for each in (call, inspect.unwrap(call)):
+            # Called, it would hand back an object, which is not False and so would let all in.
+            if inspect.isgeneratorfunction(each) or inspect.isasyncgenfunction(each):
+                raise StartupError(
+                    inner,
+                    expected="a guard that returns: def or async def",
+                    got="a generator",
+                    fix="Return True or False, or raise; there is no yield in a guard.",
+                )
         parameters = read_parameters(call, inner, TABLE, path, allowed, method=method)
         found.append(GuardBlueprint(inner, guard, parameters))
     return tuple(found)
@@ -66,20 +77,20 @@ def read_guards(
 
 def read_interceptors(interceptors: Sequence[Interceptor], where: str) -> tuple[Interceptor, ...]:
     """Check interceptors; raises `StartupError`."""
-    for each in interceptors:
+    given: Sequence[Any] = interceptors
+    for each in given:
         call, method = _call(each)
-        fits = (
-            call is not None
-            and inspect.iscoroutinefunction(inspect.unwrap(call))
-            and len(inspect.signature(call).parameters) == 2 + method
-        )
-        if not fits:
-            name = _name(each)
+        kind = "async def" if call is not None and _is_async(call) else "def"
+        if call is None or kind == "def" or not _takes(call, 2 + method):
+            if call is None:
+                got = "a class without" if inspect.isclass(each) else repr(each)
+            else:
+                got = f"{kind} {call.__name__}{_signature(call)}"
             raise StartupError(
-                f"{where}: {name}",
+                f"{where}: {name_of(each)}" if callable(each) else where,
                 expected="an interceptor: async def (context, call_next), or a class with that "
                 "__call__",
-                got=repr(each) if call is None else f"{name}{_signature(call)}",
+                got=got,
                 fix="Write async def around(context: Context, call_next: CallNext) and return "
                 "await call_next().",
             )
@@ -90,14 +101,23 @@ def _call(target: Any) -> tuple[Any, bool]:
     """The function that a call of it (or of its instance) runs, and whether it takes self."""
     if inspect.isfunction(target) or inspect.ismethod(target):
         return target, False
-    cls = target if inspect.isclass(target) else type(target)
+    cls = cast(Any, target if inspect.isclass(target) else type(target))
     # Every class object can be called; only a function in the class makes its instances so.
     call = inspect.getattr_static(cls, "__call__", None)
     return (call, True) if inspect.isfunction(call) else (None, False)
 
 
-def _name(target: Any) -> str:
-    return str(getattr(target, "__qualname__", type(target).__qualname__))
+def _is_async(function: Any) -> bool:
+    return any(inspect.iscoroutinefunction(each) for each in (function, inspect.unwrap(function)))
+
+
+def _takes(function: Any, count: int) -> bool:
+    """Whether it can be called with so many arguments."""
+    try:
+        inspect.signature(function).bind(*range(count))
+    except TypeError:
+        return False
+    return True
 
 
 def read_catchers(functions: Sequence[Catcher], where: str) -> tuple[CatchMethod, ...]:
@@ -122,18 +142,18 @@ def unique_catches(catches: tuple[CatchMethod, ...], where: str) -> tuple[CatchM
 
 
 def check_catcher(function: Any, where: str, *, method: bool) -> None:
-    wanted = 3 if method else 2
-    if len(inspect.signature(function).parameters) != wanted:
+    if not _takes(function, 2 + method):
         raise StartupError(
             where,
-            expected="an error handler: async def (error, context) -> EventError",
-            got=f"the parameters {_signature(function)}",
+            expected=f"an error handler: async def ({'self, ' * method}error, context) "
+            "-> EventError",
+            got=_signature(function),
             fix="Take the exception and its Context.",
         )
 
 
 def _signature(function: Any) -> str:
-    try:
-        return str(inspect.signature(function))
-    except (TypeError, ValueError):
-        return ""
+    """Names alone: the annotations are not what is wrong."""
+    signature = inspect.signature(function)
+    bare = [p.replace(annotation=p.empty) for p in signature.parameters.values()]
+    return str(signature.replace(parameters=bare, return_annotation=signature.empty))

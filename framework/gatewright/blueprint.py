@@ -1,5 +1,6 @@
 """An application as declared: everything read and checked, nothing created yet."""
 
+import re
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -15,8 +16,10 @@ from gatewright.around import (
     read_interceptors,
     unique_catches,
 )
+from gatewright.declare.decorators import listed
 from gatewright.declare.events import Event
-from gatewright.declare.hints import annotations
+from gatewright.declare.hints import annotations, typevars, unwrap_annotated
+from gatewright.declare.naming import describe
 from gatewright.declare.parameters import Allowed
 from gatewright.declare.reader import read_gateway
 from gatewright.declare.specs import Catcher, CatchMethod, Gateway, Parameter, Source
@@ -72,6 +75,10 @@ def draw(
     hooked: bool = False,
 ) -> Blueprint:
     """Read everything that was declared; raises `StartupError` for the first thing wrong."""
+    gateways = listed(gateways, "Gatewright", "gateways")
+    guards = listed(guards, "Gatewright", "guards")
+    interceptors = listed(interceptors, "Gatewright", "interceptors")
+    errors = listed(errors, "Gatewright", "errors")
     if not gateways:
         raise StartupError(
             "Gatewright(gateways=…)",
@@ -133,11 +140,12 @@ def _gateway(gateway: Gateway) -> GatewayBlueprint:
 
 def _emitters(gateway: Gateway) -> tuple[str, ...]:
     """The constructor's parameters for the bound emitter."""
-    constructor: Any = vars(gateway.cls).get("__init__", getattr(gateway.cls, "__init__"))
-    if constructor is object.__init__:
+    owner = next(cls for cls in gateway.cls.__mro__ if "__init__" in vars(cls))
+    if owner is object:
         return ()
-    hints = annotations(constructor, f"{gateway.cls.__name__}.__init__")
-    names = tuple(name for name, hint in hints.items() if hint is Emitter)
+    where = f"{gateway.cls.__name__}.__init__"
+    hints = annotations(vars(owner)["__init__"], where, typevars(gateway.cls).get(owner))
+    names = tuple(name for name, hint in hints.items() if unwrap_annotated(hint)[0] is Emitter)
     if names and gateway.path:
         raise StartupError(
             f"{gateway.cls.__name__}.__init__, parameter {names[0]!r}",
@@ -194,12 +202,12 @@ def _emitted(kind: Any, gateway: str) -> type[Event]:
     origin = typing.get_origin(kind) or kind
     named = isinstance(origin, type) and issubclass(origin, Event) and origin.__event__ is not None
     if not named:
-        name = getattr(origin, "__name__", repr(origin))
+        name = describe(origin) if isinstance(origin, type) else "Said"
         raise StartupError(
             f"{gateway}, emits",
             expected="Event classes with a name",
-            got=name,
-            fix=f'Declare it as: class {name}(Event, event="…").',
+            got=describe(origin),
+            fix=f'Declare it as class {name}(Event, event="{name.lower()}").',
         )
     return typing.cast(type[Event], origin)
 
@@ -210,9 +218,11 @@ def _check_state(
     kind = parameter.kind
     inner = f"{where}, parameter {parameter.name!r}"
     if not (isinstance(kind, type) and issubclass(kind, Struct)):
-        got = getattr(kind, "__name__", str(kind))
         raise StartupError(
-            inner, expected="State of a Struct", got=got, fix="Declare the state as a Struct."
+            inner,
+            expected="State of a Struct",
+            got=f"State[{describe(kind)}]",
+            fix="Declare the state as a Struct whose fields have defaults.",
         )
     if before is not None and before[0] is not kind:
         raise StartupError(
@@ -243,11 +253,10 @@ def _check_principal(parameter: Parameter, where: str, known: Authenticate | Non
             fix="Pass Gatewright(authenticate=…), an async function returning an Identity.",
         )
     if known.principal is not None and not known.accepts(parameter.kind):
-        got = getattr(parameter.kind, "__name__", str(parameter.kind))
         raise StartupError(
             inner,
             expected=f"Principal[{known.principal_name}], as authenticate returns it",
-            got=f"Principal[{got}]",
+            got=f"Principal[{describe(parameter.kind)}]",
             fix="Name the type that authenticate puts in its Identity.",
         )
 
@@ -256,7 +265,7 @@ def _check_paths(paths: Iterable[str]) -> None:
     """Two paths that match the same addresses would leave one gateway unreachable."""
     shapes: dict[str, str] = {}
     for path in paths:
-        shape = "/".join("{}" if part.startswith("{") else part for part in path.split("/"))
+        shape = re.sub(r"{[^{}]*}", "{}", path)
         if shape in shapes:
             raise StartupError(
                 f"namespace {path}",

@@ -12,6 +12,7 @@ from gatewright.blueprint import (
     NamespaceBlueprint,
 )
 from gatewright.catching import Catchers
+from gatewright.declare.naming import describe
 from gatewright.declare.specs import CatchMethod, Parameter, Source
 from gatewright.di import Container, Depth
 from gatewright.emitter import Emitter
@@ -34,18 +35,24 @@ class GatewayPlan:
 def check_injection(blueprint: Blueprint, container: Container) -> None:
     """Raise `StartupError` for whatever the container could not provide."""
     for each in _gateways(blueprint):
-        container.create_recipe(each.gateway.cls, dict.fromkeys(each.emitters, None))
+        container.create_recipe(each.gateway.cls, each.emitters, at=Depth.APP)
     for target in _classes(blueprint):
-        _check_app_level(target, container)
-    for parameter, where, app_only in _injections(blueprint):
-        recipe = container.recipe(parameter.kind)
-        if app_only and recipe.level is not Depth.APP:
-            name = getattr(parameter.kind, "__name__", str(parameter.kind))
+        _check_around(target, container)
+    for parameter, where, depth in _injections(blueprint):
+        inner = f"{where}, parameter {parameter.name!r}"
+        try:
+            recipe = container.recipe(parameter.kind)
+        except StartupError as error:
+            # The container knows who asked whom, but not where the asking began.
             raise StartupError(
-                f"{where}, parameter {parameter.name!r}",
-                expected="something of the application's level: there is no connection here",
-                got=f"Inject[{name}], which needs the {recipe.level} level",
-                fix="Take it in a handler, or bind it app_scoped.",
+                f"{inner}: {error.where}", expected=error.expected, got=error.got, fix=error.fix
+            ) from None
+        if recipe.level > depth:
+            raise StartupError(
+                inner,
+                expected=f"something of the {depth} level: there is nothing narrower here",
+                got=f"Inject[{describe(parameter.kind)}], which needs the {recipe.level} level",
+                fix=f"Take it in a handler, or scope it to the {depth}.",
             )
 
 
@@ -188,33 +195,32 @@ def _classes(blueprint: Blueprint) -> Iterable[type]:
     return (target for target in targets if inspect.isclass(target))
 
 
-def _injections(blueprint: Blueprint) -> Iterable[tuple[Parameter, str, bool]]:
-    """Every `Inject[T]` parameter, where it stands, and whether only the app's level is there."""
-    found: list[tuple[Parameter, str, bool]] = []
-    for guard in blueprint.guards:
-        found += [(parameter, guard.where, False) for parameter in guard.parameters]
-    if blueprint.authenticate is not None:
-        found += [(each, "authenticate", False) for each in blueprint.authenticate.parameters]
+def _injections(blueprint: Blueprint) -> Iterable[tuple[Parameter, str, Depth]]:
+    """Every `Inject[T]` parameter, where it stands, and the narrowest level that is there."""
+    found: list[tuple[Parameter, str, Depth]] = []
+    guards = list(blueprint.guards)
+    if (known := blueprint.authenticate) is not None:
+        found += [(parameter, known.where, Depth.EVENT) for parameter in known.parameters]
     for each in _gateways(blueprint):
+        guards += each.guards
         for handler in each.gateway.handlers.values():
-            found += [(parameter, handler.where, False) for parameter in handler.parameters]
-            for guard in each.handler_guards[handler.event]:
-                found += [(parameter, guard.where, False) for parameter in guard.parameters]
-        for guard in each.guards:
-            found += [(parameter, guard.where, False) for parameter in guard.parameters]
+            found += [(parameter, handler.where, Depth.EVENT) for parameter in handler.parameters]
+            guards += each.handler_guards[handler.event]
         for hook in each.gateway.hooks.values():
-            app_only = hook.kind in ("on_start", "on_stop")
-            found += [(parameter, hook.where, app_only) for parameter in hook.parameters]
+            depth = Depth.APP if hook.kind in ("on_start", "on_stop") else Depth.EVENT
+            found += [(parameter, hook.where, depth) for parameter in hook.parameters]
+    found += [(each, guard.where, Depth.EVENT) for guard in guards for each in guard.parameters]
     return (each for each in found if each[0].source is Source.INJECT)
 
 
-def _check_app_level(target: type, container: Container) -> None:
-    recipe = container.create_recipe(target, {})
+def _check_around(target: type, container: Container) -> None:
+    recipe = container.create_recipe(target)
     if recipe.level is not Depth.APP:
+        names = [describe(each) for each in recipe.path]
         raise StartupError(
-            f"{target.__name__}.__init__",
-            expected="a constructor that takes things of the application's level: "
-            "guards and interceptors are created once",
-            got=f"one that needs the {recipe.level} level",
-            fix="Take it as an Inject[T] parameter of a guard's __call__.",
+            " -> ".join(names),
+            expected="only what lives as long as the application: guards and interceptors are "
+            "created once",
+            got=f"{names[-1]} ({recipe.level} level)",
+            fix=f"Take Inject[{names[1]}] in the __call__ of a guard, or widen its scope.",
         )

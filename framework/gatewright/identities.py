@@ -9,7 +9,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from gatewright.declare.hints import annotations
+from gatewright.declare.naming import describe, name_of
 from gatewright.declare.parameters import Allowed, read_parameters
 from gatewright.declare.specs import Parameter, Source
 from gatewright.errors import StartupError
@@ -21,13 +21,14 @@ __all__ = ["Authenticate", "is_optional", "read_authenticate"]
 class Authenticate(Struct, frozen=True):
     """`authenticate`, read. `principal` is P of its `Identity[P]`; None where it does not say."""
 
+    where: str
     function: Callable[..., Any]
     parameters: tuple[Parameter, ...]
     principal: Any
 
     @property
     def principal_name(self) -> str:
-        return getattr(self.principal, "__name__", str(self.principal))
+        return describe(self.principal)
 
     def accepts(self, kind: Any) -> bool:
         """Whether `Principal[kind]` can hold what it returns."""
@@ -44,16 +45,23 @@ def read_authenticate(
     function: Callable[..., Any] | None, table: Mapping[Any, Source]
 ) -> Authenticate | None:
     """Read `authenticate`; raises `StartupError`."""
-    if function is None:
+    given: Any = function
+    if given is None:
         return None
-    where = f"authenticate={getattr(function, '__qualname__', repr(function))}"
-    plain = inspect.isfunction(function) or inspect.ismethod(function)
-    call: Any = function if plain else getattr(type(function), "__call__", None)
+    where = f"authenticate={name_of(given) if callable(given) else repr(given)}"
+    plain = inspect.isfunction(given) or inspect.ismethod(given)
+    # The class's own: `callable` would be true of a class object as well.
+    cls = typing.cast(Any, type(given))
+    call: Any = given if plain else inspect.getattr_static(cls, "__call__", None)
     if not inspect.iscoroutinefunction(inspect.unwrap(call)):
+        if inspect.isclass(given):
+            got = "a class"
+        else:
+            got = "a function that is not async" if callable(given) else repr(given)
         raise StartupError(
             where,
             expected="an async function of a Handshake that returns an Identity or None",
-            got="a function that is not async" if callable(function) else repr(function),
+            got=got,
             fix="Write async def authenticate(handshake: Handshake) -> Identity[User] | None.",
         )
     parameters = read_parameters(call, where, table, (), Allowed.OPENING, method=not plain)
@@ -66,19 +74,23 @@ def read_authenticate(
                 fix="Take the Handshake.",
             )
     returned = typing.get_type_hints(inspect.unwrap(call)).get("return")
-    annotations(call, where)
-    principal: Any = None
+    principals: list[Any] = []
     for each in _members(returned):
         if typing.get_origin(each) is Identity:
-            (principal,) = typing.get_args(each)
-        elif each not in (Identity, NoneType, Any, None):
+            principals += typing.get_args(each)
+        elif each is Identity:
+            principals.append(Any)
+        elif each not in (NoneType, Any, None):
             raise StartupError(
                 f"{where}, return type",
                 expected="Identity[P] or Identity[P] | None",
-                got=getattr(each, "__name__", str(each)),
+                got=describe(each),
                 fix="Return Identity(user, principal), or None for an anonymous connection.",
             )
-    return Authenticate(function, parameters, None if principal is Any else principal)
+    known = principals and Any not in principals
+    # Of several, Principal[T] has to hold each.
+    principal = typing.Union[tuple(principals)] if known else None  # noqa: UP007
+    return Authenticate(where, given, parameters, principal)
 
 
 def is_optional(kind: Any) -> bool:
@@ -96,4 +108,8 @@ def _members(kind: Any) -> tuple[Any, ...]:
 def _holds(wanted: Any, given: Any) -> bool:
     if wanted is Any or wanted == given:
         return True
-    return isinstance(wanted, type) and isinstance(given, type) and issubclass(given, wanted)
+    wanted, given = typing.get_origin(wanted) or wanted, typing.get_origin(given) or given
+    try:
+        return isinstance(wanted, type) and isinstance(given, type) and issubclass(given, wanted)
+    except TypeError:  # a protocol that says no more than its annotations: the type checker's
+        return True

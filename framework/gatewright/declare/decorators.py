@@ -1,11 +1,13 @@
 """The decorators. They attach specs and change nothing else."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, overload
+import inspect
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, cast, overload
 
 from typing_extensions import TypeVar
 
 from gatewright.declare.events import check_event_name
+from gatewright.declare.naming import describe, name_of
 from gatewright.declare.specs import (
     Catcher,
     CatchSpec,
@@ -26,6 +28,8 @@ __all__ = [
     "authorize_room",
     "catch",
     "gateway",
+    "listed",
+    "not_a_method",
     "on",
     "on_connect",
     "on_disconnect",
@@ -59,10 +63,24 @@ def gateway(
 
     `concurrency` events of one connection run at a time; with the default 1, one after another.
     """
+    given: object = namespace
+    if isinstance(given, type):
+        raise StartupError(
+            f"@gateway above {given.__name__}",
+            expected="a namespace in brackets",
+            got="none",
+            fix=f'Write @gateway("/{given.__name__.lower()}").',
+        )
 
     def declare(cls: C) -> C:
+        where = f"{name_of(cls)}, @gateway"
         spec = GatewaySpec(
-            namespace, tuple(emits), tuple(guards), tuple(interceptors), tuple(errors), concurrency
+            namespace,
+            listed(emits, where, "emits"),
+            listed(guards, where, "guards"),
+            listed(interceptors, where, "interceptors"),
+            listed(errors, where, "errors"),
+            concurrency,
         )
         setattr(cls, GATEWAY, spec)
         return cls
@@ -78,10 +96,24 @@ def on(
     errors: Sequence[Catcher] = (),
 ) -> Callable[[H], H]:
     """Handle an event: on an `async def` method, or on an async generator for a stream."""
+    given: object = event
+    if inspect.isfunction(given):
+        raise StartupError(
+            f"@on above {name_of(given)}",
+            expected="an event's name in brackets",
+            got="none",
+            fix=f'Write @on("{given.__name__}").',
+        )
 
     def declare(method: H) -> H:
-        check_event_name(event, _where(method))
-        spec = EventSpec(event, tuple(guards), tuple(interceptors), tuple(errors))
+        where = f"{name_of(method)}, @on"
+        check_event_name(event, where)
+        spec = EventSpec(
+            event,
+            listed(guards, where, "guards"),
+            listed(interceptors, where, "interceptors"),
+            listed(errors, where, "errors"),
+        )
         return _attach(method, spec)
 
     return declare
@@ -139,12 +171,12 @@ def catch(exception: type[E]) -> _Catches[E]:
     On a method for its gateway; on a function for `errors=[…]` of a handler, a gateway or the
     application. The nearest level answers, within it the most specific exception.
     """
-    kind: object = exception
-    if not isinstance(kind, type) or not issubclass(kind, Exception):
+    given: Any = exception
+    if not inspect.isclass(given) or not issubclass(given, Exception):
         raise StartupError(
             "@catch",
             expected="an exception class",
-            got=repr(exception),
+            got=given.__name__ if inspect.isroutine(given) else describe(given),
             fix="Write @catch(ValueError), one decorator per class.",
         )
 
@@ -154,28 +186,44 @@ def catch(exception: type[E]) -> _Catches[E]:
     return declare
 
 
-def _where(method: object) -> str:
-    return str(getattr(method, "__qualname__", method))
+def listed(given: Any, where: str, name: str) -> tuple[Any, ...]:
+    """What was given as a list; raises `StartupError` for one thing without its list."""
+    if isinstance(given, str | Mapping) or not isinstance(given, Iterable):
+        raise StartupError(
+            where,
+            expected=f"{name} as a list",
+            got=describe(given),
+            fix=f"Write {name}=[…].",
+        )
+    found: tuple[Any, ...] = tuple(cast(Any, given))
+    return found
 
 
 def _attach(method: F, spec: EventSpec | HookSpec | CatchSpec) -> F:
-    where = _where(method)
-    if isinstance(method, staticmethod | classmethod) or not callable(method):
-        raise StartupError(
-            where,
-            expected="a method",
-            got=f"a {type(method).__name__}",
-            fix="Make it an async method with self: the gateway is an injected instance.",
-        )
-    if (there := method.__dict__.get(SPEC)) is not None:
+    where = name_of(method)
+    target: object = method
+    if not inspect.isfunction(target):
+        raise not_a_method(target, where)
+    if (there := vars(target).get(SPEC)) is not None:
         raise StartupError(
             where,
             expected="one gatewright decorator",
             got=f"a second one besides {_named(there)}",
             fix="Write one method for each and let them call a third.",
         )
-    setattr(method, SPEC, spec)
+    setattr(target, SPEC, spec)
     return method
+
+
+def not_a_method(found: object, where: str) -> StartupError:
+    """The error for a decorator above something else, as a staticmethod."""
+    article = "an" if type(found).__name__[0] in "aeiou" else "a"
+    return StartupError(
+        where,
+        expected="a method",
+        got="a class" if isinstance(found, type) else f"{article} {type(found).__name__}",
+        fix="Make it an async method with self: the gateway is an injected instance.",
+    )
 
 
 def _named(spec: EventSpec | HookSpec | CatchSpec) -> str:

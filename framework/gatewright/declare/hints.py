@@ -9,9 +9,10 @@ import typing_extensions
 
 from gatewright.errors import StartupError
 
-__all__ = ["annotations", "typevars", "unwrap_annotated"]
+__all__ = ["annotations", "typevars", "unresolved", "unwrap_annotated"]
 
 _TYPEVARS = (TypeVar, typing_extensions.TypeVar)
+_RESOLVED = "annotations that can be resolved when the application is built"
 
 
 def annotations(
@@ -21,17 +22,12 @@ def annotations(
     try:
         hints = typing.get_type_hints(inspect.unwrap(function), include_extras=True)
     except NameError as error:
-        raise StartupError(
-            where,
-            expected="annotations that can be resolved when the application is built",
-            got=f"the unknown name {error.name!r}",
-            fix="Import it at run time (not under TYPE_CHECKING), or move it to module level.",
-        ) from None
+        raise unresolved(where, error) from None
     except Exception as error:
         raise StartupError(
             where,
-            expected="annotations that can be resolved when the application is built",
-            got=f"{type(error).__name__}: {error}",
+            expected=_RESOLVED,
+            got=f"{type(error).__name__}: {error}".rstrip("."),
             fix="Correct the annotation.",
         ) from None
     return {
@@ -41,12 +37,22 @@ def annotations(
     }
 
 
+def unresolved(where: str, error: NameError) -> StartupError:
+    """The error for a name in an annotation that means nothing at run time."""
+    return StartupError(
+        where,
+        expected=_RESOLVED,
+        got=f"the unknown name {error.name!r}",
+        fix="Import it at run time (not under TYPE_CHECKING), or move it to module level.",
+    )
+
+
 def typevars(cls: type) -> dict[type, dict[Any, Any]]:
     """For each base of a class, what its type variables stand for: `Crud[Task]` gives T → Task."""
     found: dict[type, dict[Any, Any]] = {}
 
     def visit(current: type, known: dict[Any, Any]) -> None:
-        for base in getattr(current, "__orig_bases__", ()):
+        for base in vars(current).get("__orig_bases__", ()):
             origin = typing.get_origin(base)
             if not isinstance(origin, type) or origin is typing.Generic:
                 continue
@@ -84,10 +90,14 @@ def _fill(hint: Any, variables: dict[Any, Any], where: str) -> Any:
     left = (filled,) if isinstance(filled, _TYPEVARS) else getattr(filled, "__parameters__", ())
     if left and not isinstance(filled, type):
         name = left[0].__name__
+        # A bare `Principal` or `Inject` is an alias whose variable is not the user's.
+        bare = left[0].__module__.partition(".")[0] in ("gatewright", "injector")
         raise StartupError(
             where,
             expected="a concrete type",
             got=f"the type variable {name}",
-            fix=f"Name it where the class is derived, as in class Tasks(Crud[Task]), not Crud[{name}].",
+            fix="Name the type in brackets, as in Principal[User] or Inject[Repository]."
+            if bare
+            else "Name it where the class is derived, as in class Tasks(Crud[Task]).",
         )
     return filled

@@ -21,7 +21,7 @@ class From:
     __slots__ = ("extractor",)
 
     def __init__(self, extractor: Extractor) -> None:
-        self.extractor = extractor
+        self.extractor: Extractor = extractor
 
     def __repr__(self) -> str:
         return f"From({getattr(self.extractor, '__qualname__', self.extractor)!s})"

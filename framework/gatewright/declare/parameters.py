@@ -5,15 +5,17 @@ import types
 import typing
 from collections.abc import Callable, Mapping
 from enum import Flag, auto
-from typing import Any
+from typing import Any, cast
 
 from injector import Inject
 
 from gatewright.declare.hints import annotations, unwrap_annotated
 from gatewright.declare.markers import From, PrincipalMarker, StateMarker
+from gatewright.declare.naming import describe
 from gatewright.declare.payloads import check_path_type
 from gatewright.declare.specs import Parameter, Source
 from gatewright.errors import StartupError
+from gatewright.types import Gap
 
 __all__ = ["Allowed", "read_parameters"]
 
@@ -37,6 +39,7 @@ class Allowed(Flag):
 
 _NEEDS = {
     Source.CONNECTION: Allowed.CONNECTION,
+    Source.EMITTER: Allowed.CONNECTION | Allowed.APP,
     Source.STATE: Allowed.CONNECTION,
     Source.CONTEXT: Allowed.CONNECTION | Allowed.OPENING,
     Source.HANDSHAKE: Allowed.CONNECTION | Allowed.OPENING,
@@ -48,6 +51,8 @@ _NEEDS = {
     Source.GAP: Allowed.GAP,
     Source.ROOM: Allowed.ROOM,
 }
+
+_HOOKS = {Source.REASON: "@on_disconnect", Source.GAP: "@on_resume"}
 
 
 def read_parameters(
@@ -90,7 +95,7 @@ def read_parameters(
             )
         hint = hints[each.name]
         source, kind, extractor = _source(each.name, hint, inner, table, path, allowed)
-        _check_allowed(source, kind, inner, allowed)
+        _check_allowed(source, kind, inner, path, allowed)
         default = ... if each.default is each.empty else each.default
         keyword = each.kind is each.KEYWORD_ONLY
         found.append(Parameter(each.name, source, kind, keyword, extractor, default))
@@ -113,21 +118,21 @@ def _source(
             special = Source.PRINCIPAL, kind, None
         elif isinstance(extra, StateMarker):
             special = Source.STATE, kind, None
-        elif isinstance(extra, From):
-            special = Source.FROM, kind, extra.extractor
+        elif extra is From or isinstance(extra, From):
+            special = Source.FROM, kind, _extractor(extra, where)
         elif extra is _INJECT:
             special = Source.INJECT, kind, None
         else:
             continue
         break
-    if special is None and kind in table:
-        special = table[kind], kind, None
+    if special is None and (source := _of_table(kind, table)) is not None:
+        special = source, kind, None
     if name in path:
         if special is not None:
             raise StartupError(
                 where,
                 expected=f"the path parameter {{{name}}}",
-                got=f"a parameter of that name annotated {_name(kind)}",
+                got=f"a parameter of that name annotated {describe(kind)}",
                 fix="Rename the parameter or the part of the path.",
             )
         check_path_type(hint, where)
@@ -137,16 +142,16 @@ def _source(
             raise StartupError(
                 where,
                 expected="Inject[T] of one type",
-                got=f"Inject[{_name(kind)}], which injector passes over in silence",
+                got=f"Inject[{describe(kind)}], which injector passes over in silence",
                 fix="Bind a null object, or inject without None.",
             )
         return special
     for inside in typing.get_args(kind) if _union(kind) else ():
-        if inside in table or unwrap_annotated(inside)[1]:
+        if _of_table(inside, table) is not None or _marked(inside):
             raise StartupError(
                 where,
                 expected="one source for the value",
-                got=_name(hint),
+                got=describe(hint),
                 fix="Take the type alone; write Principal[User | None] for an optional principal.",
             )
     if Allowed.ROOM in allowed and kind is str:
@@ -154,29 +159,74 @@ def _source(
     return Source.PAYLOAD, hint, None
 
 
-def _check_allowed(source: Source, kind: Any, where: str, allowed: Allowed) -> None:
+def _of_table(kind: Any, table: Mapping[Any, Source]) -> Source | None:
+    try:
+        return table.get(kind)
+    except TypeError:  # unhashable, so no type: the payload's check says it better
+        return None
+
+
+def _marked(kind: Any) -> bool:
+    return any(
+        isinstance(extra, PrincipalMarker | StateMarker | From) or extra is _INJECT
+        for extra in unwrap_annotated(kind)[1]
+    )
+
+
+def _extractor(marker: Any, where: str) -> Callable[[Any], Any]:
+    extractor: Any = getattr(marker, "extractor", None)
+    if not callable(extractor):
+        raise StartupError(
+            where,
+            expected="From(extractor), a function of the Context",
+            got="From without one" if marker is From else repr(marker),
+            fix="Write Annotated[str, From(language)] with def language(context: Context) -> str.",
+        )
+    return cast(Callable[[Any], Any], extractor)
+
+
+def _check_allowed(
+    source: Source, kind: Any, where: str, path: tuple[str, ...], allowed: Allowed
+) -> None:
     needed = _NEEDS.get(source)
+    if source is Source.EMITTER and path and Allowed.APP in allowed:
+        raise StartupError(
+            where,
+            expected="an emitter that is bound to a namespace: this hook has no connection",
+            got="Emitter in a gateway with path parameters",
+            fix='Take Inject[Emitter] and name the namespace: emitter.of("/lab/{bench}", bench=7).',
+        )
     if needed is None or needed & allowed:
         return
+    if source is Source.PAYLOAD and Allowed.GAP in allowed and kind is Gap:
+        raise StartupError(
+            where,
+            expected="Gap | None: most resumes have missed nothing",
+            got="Gap",
+            fix="Write Gap | None.",
+        )
     if source is Source.PAYLOAD:
         raise StartupError(
             where,
             expected="a parameter that is known here, as Context, Principal[T] or Inject[T]",
-            got=f"{_name(kind)}, which only an event's data could be",
-            fix=f"Did you mean Inject[{_name(kind)}]? Only @on handlers have a payload.",
+            got=f"{describe(kind)}, which only an event's data could be",
+            fix=f"Did you mean Inject[{describe(kind)}]? Only @on handlers have a payload.",
         )
-    if source is Source.CONNECTION and Allowed.OPENING in allowed:
+    if Allowed.OPENING in allowed and needed & Allowed.CONNECTION:
+        name = f"State[{describe(kind)}]" if source is Source.STATE else describe(kind)
         raise StartupError(
             where,
-            expected="Context, Handshake or Principal[T]: this guard also runs at opening",
-            got="Connection, which does not exist yet",
-            fix="Take Handshake or Principal[T], or put the guard on the handler.",
+            expected="Context, Handshake, Principal[T] or Inject[T]: this runs while a connection "
+            "opens",
+            got=f"{name}, which does not exist yet",
+            fix="Take Handshake or Principal[T]; a guard of a handler may take the connection.",
         )
+    hook = _HOOKS.get(source)
     raise StartupError(
         where,
         expected="a parameter that is known here",
-        got=f"{_name(kind)} ({source.value})",
-        fix="Remove it, or take it where a connection is at hand.",
+        got=f"{describe(kind)}, which only {hook} has" if hook else describe(kind),
+        fix="Remove it." if hook else "Remove it: there is no connection here.",
     )
 
 
@@ -201,7 +251,3 @@ def _union(kind: Any) -> bool:
 
 def _optional(kind: Any) -> bool:
     return _union(kind) and type(None) in typing.get_args(kind)
-
-
-def _name(kind: Any) -> str:
-    return kind.__name__ if inspect.isclass(kind) else str(kind).replace("typing.", "")

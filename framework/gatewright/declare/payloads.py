@@ -1,11 +1,12 @@
 """Whether msgspec can read a payload's type, asked before the first message."""
 
-import inspect
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, cast
 
 import msgspec
 
+from gatewright.declare.hints import unresolved
+from gatewright.declare.naming import describe
 from gatewright.declare.specs import Parameter
 from gatewright.errors import StartupError
 
@@ -18,16 +19,15 @@ def payload_type(name: str, parameters: Sequence[Parameter]) -> Any:
         return parameters[0].kind
     fields: list[Any] = []
     for parameter in parameters:
-        if parameter.default is ...:
+        default: object = parameter.default
+        if default is ...:
             fields.append((parameter.name, parameter.kind))
-        elif isinstance(parameter.default, list | dict | set | bytearray):
+        elif isinstance(default, list | dict | set | bytearray):
             # A default belongs to one call, not to the function for all of them.
-            value = parameter.default
-            fields.append(
-                (parameter.name, parameter.kind, msgspec.field(default_factory=value.copy))
-            )
+            copy = cast(Any, default).copy
+            fields.append((parameter.name, parameter.kind, msgspec.field(default_factory=copy)))
         else:
-            fields.append((parameter.name, parameter.kind, parameter.default))
+            fields.append((parameter.name, parameter.kind, default))
     return msgspec.defstruct(name, fields, array_like=True)
 
 
@@ -36,11 +36,15 @@ def check_decodable(kind: Any, where: str, *, hooked: bool) -> None:
     try:
         info = msgspec.inspect.type_info(kind)
         msgspec.json.Decoder(kind)
-    except (TypeError, msgspec.MsgspecError) as error:
+    except NameError as error:
+        # Of a field, which msgspec reads only now.
+        raise unresolved(f"{where}, {describe(kind)}", error) from None
+    except (TypeError, ValueError) as error:
+        reason = str(error).partition(" - ")[0].splitlines()[0].rstrip(".")
         raise StartupError(
             where,
             expected="a type that msgspec can decode",
-            got=f"{_name(kind)} ({str(error).splitlines()[0].rstrip('.')})",
+            got=f"{describe(kind)} ({reason})",
             fix="Change the payload's type.",
         ) from None
     custom = None if hooked else _custom(info, set())
@@ -48,8 +52,9 @@ def check_decodable(kind: Any, where: str, *, hooked: bool) -> None:
         raise StartupError(
             where,
             expected="a type that msgspec can decode, as the payload",
-            got=_name(custom),
-            fix=f"Did you mean Inject[{_name(custom)}]? A payload of this type needs a dec_hook.",
+            got=describe(custom) if custom is kind else f"{describe(custom)} in {describe(kind)}",
+            fix=f"Did you mean Inject[{describe(custom)}]? "
+            "A payload of this type needs a dec_hook.",
         )
 
 
@@ -73,7 +78,7 @@ def check_path_type(kind: Any, where: str) -> None:
         raise StartupError(
             where,
             expected="a path parameter of str, int, float, UUID, date, Enum or Literal",
-            got=_name(kind),
+            got=describe(kind),
             fix="Take the text and convert it, or rename the parameter if it is not the path's.",
         )
 
@@ -85,17 +90,14 @@ def _custom(info: Any, seen: set[int]) -> Any:
     if id(info) in seen:
         return None
     seen.add(id(info))
+    inside: Iterable[Any]
     if isinstance(info, msgspec.Struct):
         inside = [getattr(info, name) for name in info.__struct_fields__]
     elif isinstance(info, tuple | list):
-        inside = list(info)
+        inside = cast(Iterable[Any], info)
     else:
         return None
     for each in inside:
         if (found := _custom(each, seen)) is not None:
             return found
     return None
-
-
-def _name(kind: Any) -> str:
-    return kind.__name__ if inspect.isclass(kind) else str(kind).replace("typing.", "")

@@ -1,12 +1,14 @@
 """Reads gateway classes: signatures into specs, once, with an error for every wrong declaration."""
 
+import contextlib
 import inspect
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from gatewright.declare.decorators import GATEWAY, SPEC
+from gatewright.declare.decorators import GATEWAY, SPEC, not_a_method
 from gatewright.declare.hints import typevars
+from gatewright.declare.naming import describe, name_of
 from gatewright.declare.parameters import Allowed, read_parameters
 from gatewright.declare.payloads import check_decodable, payload_type
 from gatewright.declare.specs import (
@@ -47,7 +49,7 @@ def read_gateway(cls: Any, table: Mapping[Any, Source], *, hooked: bool = False)
         raise StartupError(
             "Gatewright(gateways=…)",
             expected="a gateway class",
-            got=repr(cls) if not callable(cls) else f"the function {cls.__name__}",
+            got=f"the function {name_of(cls)}" if inspect.isroutine(cls) else repr(cls),
             fix="Pass the class itself: it is created by injection.",
         )
     spec = cls.__dict__.get(GATEWAY)
@@ -66,10 +68,12 @@ def read_gateway(cls: Any, table: Mapping[Any, Source], *, hooked: bool = False)
     variables = typevars(cls)
     for name in _method_names(cls):
         owner, function, attached = _find(cls, name)
-        if attached is None:
-            continue
         where = f"{cls.__name__}.{name}"
-        _check_method(function, where)
+        if attached is None:
+            _check_not_hidden(function, name, where)
+            continue
+        if not inspect.isfunction(function):
+            raise not_a_method(function, where)
         known = variables.get(owner, {})
         if isinstance(attached, CatchSpec):
             _check_async(function, where, stream=False)
@@ -117,13 +121,14 @@ def read_gateway(cls: Any, table: Mapping[Any, Source], *, hooked: bool = False)
 
 def read_catcher(function: Catcher, where: str) -> CatchMethod:
     """Read an error handler that was given as a function in `errors=[…]`."""
-    spec = getattr(function, SPEC, None)
-    name = getattr(function, "__qualname__", repr(function))
+    given: Any = function
+    spec = getattr(given, SPEC, None)
+    name = name_of(given) if callable(given) else repr(given)
     if not isinstance(spec, CatchSpec):
         raise StartupError(
             where,
             expected="error handlers: functions under @catch(ExceptionType)",
-            got=name,
+            got=describe(function) if inspect.isclass(function) else name,
             fix="Write @catch(…) above the function.",
         )
     _check_async(function, name, stream=False)
@@ -134,15 +139,20 @@ def _read_namespace(name: str, spec: GatewaySpec) -> tuple[str, ...]:
     namespace: Any = spec.namespace
     where = f"{name}, @gateway({namespace!r})"
     if not isinstance(namespace, str) or not namespace.startswith("/"):
+        wanted = namespace if isinstance(namespace, str) and namespace else "chat"
         raise StartupError(
             where,
             expected="a namespace that starts with a slash",
             got=repr(namespace),
-            fix=f'Write @gateway("/{str(namespace).strip("/")}").',
+            fix=f'Write @gateway("/{wanted}").',
         )
-    if spec.concurrency < 1:
+    concurrency: Any = spec.concurrency
+    if not isinstance(concurrency, int) or concurrency < 1:
         raise StartupError(
-            where, expected="concurrency of at least 1", got=repr(spec.concurrency), fix="Drop it."
+            where,
+            expected="concurrency=n, how many events of one connection run at a time, at least 1",
+            got=repr(concurrency),
+            fix="Drop it: by default they run one after another.",
         )
     parameters = tuple(_PARAMETER.findall(namespace))
     for parameter in parameters:
@@ -153,12 +163,19 @@ def _read_namespace(name: str, spec: GatewaySpec) -> tuple[str, ...]:
                 got=f"{{{parameter}}}",
                 fix="The type belongs to the handler's parameter: bench: int.",
             )
-    if len(set(parameters)) != len(parameters) or "{" in _PARAMETER.sub("", namespace):
+        if parameters.count(parameter) > 1:
+            raise StartupError(
+                where,
+                expected="each path parameter once",
+                got=f"{{{parameter}}} twice",
+                fix="Rename one of them.",
+            )
+    if set("{}") & set(_PARAMETER.sub("", namespace)):
         raise StartupError(
             where,
-            expected="each path parameter once, in closed braces",
+            expected="path parameters in pairs of braces, as {bench}",
             got=repr(namespace),
-            fix="Correct the path.",
+            fix="Close the brace, or remove it.",
         )
     return parameters
 
@@ -185,14 +202,23 @@ def _find(cls: type, name: str) -> tuple[type, Any, EventSpec | HookSpec | Catch
     return owner, function, None
 
 
-def _check_method(function: Any, where: str) -> None:
-    if not inspect.isfunction(function):
-        raise StartupError(
-            where,
-            expected="a method",
-            got=f"a {type(function).__name__}",
-            fix="Make it an async method with self: the gateway is an injected instance.",
-        )
+def _check_not_hidden(function: Any, name: str, where: str) -> None:
+    """Refuse what is wrapped around a handler so that nobody would ever see its decorator."""
+    inside = [getattr(function, each, None) for each in ("fget", "func", "__wrapped__")]
+    for cell in getattr(function, "__closure__", None) or ():
+        with contextlib.suppress(ValueError):  # not filled yet: no decorator's
+            inside.append(cell.cell_contents)
+    for each in inside:
+        # By name too: a closure may well hold a handler of another gateway.
+        if inspect.isfunction(each) and each.__name__ == name and SPEC in vars(each):
+            if not inspect.isfunction(function):
+                raise not_a_method(function, where)
+            raise StartupError(
+                where,
+                expected="a decorator that keeps what it wraps",
+                got=f"{name_of(function)}, which hides the handler inside",
+                fix="Give the wrapper functools.wraps, or write its decorator below gatewright's.",
+            )
 
 
 def _check_async(function: Callable[..., Any], where: str, *, stream: bool) -> bool:

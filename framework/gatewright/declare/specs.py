@@ -131,7 +131,7 @@ class CatchMethod(Struct, frozen=True):
 class Gateway(Struct, frozen=True):
     """A gateway class, read and checked."""
 
-    cls: type
+    cls: type[Any]
     spec: GatewaySpec
     path: tuple[str, ...]
     handlers: Mapping[str, Handler]
