@@ -15,7 +15,7 @@ from gatewright.types import Frame, Link
 
 __all__ = ["Flusher", "Outbox"]
 
-logger = logging.getLogger("gatewright.outbox")
+logger: logging.Logger = logging.getLogger("gatewright.outbox")
 
 VOLATILE_SHARE: Final = 0.5
 """The part of an outbox that volatile frames may fill: the rest is kept for what must arrive."""
@@ -42,17 +42,21 @@ class Outbox:
     __slots__ = (
         "_closing",
         "_flusher",
+        "_gone",
         "_keyed",
         "_link",
+        "_moved",
         "_queue",
         "_room",
         "_scheduled",
+        "_taken",
+        "_waits",
         "_wake",
         "_writer",
-        "blocked_since",
         "dropped",
         "limit",
         "size",
+        "watched",
     )
 
     def __init__(self, link: Link, flusher: "Flusher", limit: int) -> None:
@@ -65,10 +69,15 @@ class Outbox:
         self._wake: asyncio.Future[None] | None = None
         self._room: asyncio.Future[None] | None = None
         self._closing: tuple[int, str] | None = None
-        self.limit = limit
-        self.size = 0
-        self.blocked_since: float | None = None
-        self.dropped = 0
+        self._gone = False
+        self._waits = False
+        self._moved = 0.0
+        self._taken = 0
+        self.limit: int = limit
+        self.size: int = 0
+        self.dropped: int = 0
+        self.watched: bool = False
+        """Whether the flusher looks after the socket."""
 
     @property
     def closing(self) -> bool:
@@ -81,7 +90,7 @@ class Outbox:
             return
         size = self.size + frame.size
         if size > self.limit:
-            self._overflow()
+            self._overflow(frame)
             return
         self._queue.append(frame)
         self.size = size
@@ -94,7 +103,11 @@ class Outbox:
         if self._closing is not None:
             return False
         if key is not None and (waiting := self._keyed.get(key)) is not None:
-            self.size += frame.size - waiting.frame.size
+            size = self.size - waiting.frame.size + frame.size
+            if size > self.limit:
+                self.dropped += 1
+                return False
+            self.size = size
             waiting.frame = frame
             return True
         if self.size + frame.size > self.limit * VOLATILE_SHARE:
@@ -111,9 +124,14 @@ class Outbox:
             self._flusher.add(self)
         return True
 
-    async def room(self) -> None:
-        """Wait until half of the outbox is free; streams ask this before each item."""
-        while self.size > self.limit // 2 and self._closing is None:
+    async def room(self, wanted: int = 0) -> None:
+        """Wait until half of the outbox is free and `wanted` bytes fit; streams ask for each item.
+
+        What is larger than the whole outbox waits until that is empty, for `push` to refuse it.
+        """
+        while self._closing is None and (
+            self.size > self.limit // 2 or (self.size and self.size + wanted > self.limit)
+        ):
             if self._room is None:
                 self._room = asyncio.get_running_loop().create_future()
             # One future serves all who wait, so none of them may cancel it for the others.
@@ -130,29 +148,58 @@ class Outbox:
 
     def lose(self) -> None:
         """The socket is gone: what waits, and what is pushed from now on, goes nowhere."""
-        self._closing = self._closing or (CloseCode.GOING_AWAY, "")
-        self._forget_queue()
-        self._let_in()
+        self._leave(CloseCode.GOING_AWAY)
 
     def abort(self) -> None:
         """Drop the socket and what waits for it."""
-        self._forget_queue()
-        self._closing = self._closing or (CloseCode.SLOW_CONSUMER, "")
-        self._let_in()
+        self._leave(CloseCode.SLOW_CONSUMER)
         self._link.abort()
 
     async def aclose(self) -> None:
-        """End the writer of a lost socket."""
+        """End the writer of a lost socket.
+
+        What the server still holds for a peer that does not read stays watched: no server gives
+        such a socket up by itself.
+        """
         self.lose()
-        self._flusher.unblock(self)
         writer, self._writer = self._writer, None
         if writer is not None:
             writer.cancel()
             await asyncio.wait([writer])
 
-    def _overflow(self) -> None:
+    @property
+    def stuck(self) -> bool:
+        """Whether something waits for the socket, here or in the server's buffer."""
+        return self._waits or self._link.backlog > 0
+
+    def stillness(self, now: float) -> float:
+        """For how many seconds the socket has taken nothing, as far as earlier calls know."""
+        taken = self._link.taken
+        if taken > self._taken:
+            self._taken = taken
+            self._moved = now
+        return now - self._moved
+
+    def _be_watched(self) -> None:
+        if not self.watched:
+            self.watched = True
+            self._taken = self._link.taken
+            self._moved = asyncio.get_running_loop().time()
+            self._flusher.watch(self)
+
+    def _leave(self, code: CloseCode) -> None:
+        self._gone = True
+        self._closing = self._closing or (code, "")
         self._forget_queue()
-        self.close(CloseCode.SLOW_CONSUMER, "messages arrive faster than they are read")
+        self._let_in()
+
+    def _overflow(self, frame: Frame) -> None:
+        if frame.size > self.limit:
+            reason = f"a message of {frame.size} bytes; an outbox holds {self.limit}"
+        else:
+            reason = "messages arrive faster than they are read"
+        self._forget_queue()
+        self.close(CloseCode.SLOW_CONSUMER, reason)
 
     def _forget_queue(self) -> None:
         self._queue.clear()
@@ -172,19 +219,25 @@ class Outbox:
             if self._wake is not None and not self._wake.done():
                 self._wake.set_result(None)
             return
+        if self._gone:
+            return
+        self._be_watched()
         if self._link.immediate:
-            frames = [self._frame(queued) for queued in self._queue]
-            if self._link.write(frames):
+            if self._keyed:
+                frames = [each.frame if type(each) is _Latest else each for each in self._queue]
+            else:
+                frames = list(self._queue)
+            if self._link.write(cast(list[Frame], frames)):
                 self._queue.clear()
-                self._sent(sum([frame.size for frame in frames]))
+                self._keyed.clear()
+                self.size = 0
+                self._let_in()
                 if self._closing is None:
                     return
-            else:
-                # The link took none of them; what had a key is an ordinary frame by now.
-                self._queue = deque(frames)
         self._writer = asyncio.get_running_loop().create_task(self._write())
 
     def _frame(self, queued: Frame | _Latest) -> Frame:
+        """What leaves the queue now: from here on its key has no place."""
         if type(queued) is _Latest:
             del self._keyed[queued.key]
             return queued.frame
@@ -201,17 +254,19 @@ class Outbox:
         loop = asyncio.get_running_loop()
         try:
             while True:
+                self._waits = True
+                self._be_watched()
                 while self._queue:
                     # One by one: each frame that the socket takes counts as progress.
                     frame = self._frame(self._queue.popleft())
-                    self._flusher.block(self)
                     await self._link.send(frame)
                     self._sent(frame.size)
+                if self._gone:
+                    return
                 if self._closing is not None:
-                    self._flusher.block(self)
                     await self._link.close(*self._closing)
                     return
-                self._flusher.unblock(self)
+                self._waits = False
                 if self._link.immediate:
                     self._writer = None
                     return
@@ -223,16 +278,16 @@ class Outbox:
             logger.debug("a socket refused a message: %r", error)
             self.abort()
         finally:
-            self._flusher.unblock(self)
+            self._waits = False
 
 
 class Flusher:
-    """Flushes the outboxes of one node, once per turn of the event loop, and aborts stalled ones."""
+    """Flushes a node's outboxes, once per turn of the event loop, and aborts stalled ones."""
 
     def __init__(self, stall: float) -> None:
         self._stall = stall
         self._dirty: list[Outbox] = []
-        self._blocked: set[Outbox] = set()
+        self._watched: set[Outbox] = set()
         self._timer: asyncio.TimerHandle | None = None
 
     def add(self, outbox: Outbox) -> None:
@@ -250,34 +305,43 @@ class Flusher:
                 logger.exception("a socket failed while it was written to")
                 outbox.abort()
 
-    def block(self, outbox: Outbox) -> None:
-        """Watch an outbox whose socket takes nothing at the moment."""
-        loop = asyncio.get_running_loop()
-        outbox.blocked_since = loop.time()
-        self._blocked.add(outbox)
+    def watch(self, outbox: Outbox) -> None:
+        """See to it that a socket takes what it is given.
+
+        Whoever sent something is watched until the next look finds that it has left: cheaper than
+        to ask the server after every write.
+        """
+        self._watched.add(outbox)
         if self._timer is None:
-            # One timer for all: a stalled socket is found at most a quarter of the limit late.
-            self._timer = loop.call_later(self._stall / 4, self._check)
+            self._look_later()
 
-    def unblock(self, outbox: Outbox) -> None:
-        outbox.blocked_since = None
-        self._blocked.discard(outbox)
+    def _look_later(self) -> None:
+        # One timer for all: a stalled socket is found at most half of the limit late.
+        self._timer = asyncio.get_running_loop().call_later(self._stall / 4, self._look)
 
-    def _check(self) -> None:
+    def _look(self) -> None:
         self._timer = None
-        loop = asyncio.get_running_loop()
-        now = loop.time()
-        for outbox in list(self._blocked):
-            if outbox.blocked_since is not None and now - outbox.blocked_since >= self._stall:
-                self.unblock(outbox)
+        now = asyncio.get_running_loop().time()
+        for outbox in list(self._watched):
+            if not outbox.stuck:
+                self._unwatch(outbox)
+            elif outbox.stillness(now) >= self._stall:
+                self._unwatch(outbox)
                 outbox.abort()
-        if self._blocked:
-            self._timer = loop.call_later(self._stall / 4, self._check)
+        if self._watched:
+            self._look_later()
+
+    def _unwatch(self, outbox: Outbox) -> None:
+        outbox.watched = False
+        self._watched.discard(outbox)
 
     def stop(self) -> None:
-        """Forget everyone: the node is going away."""
+        """The node is going away: nobody is left to watch what its peers do not take."""
         self._dirty.clear()
-        self._blocked.clear()
+        for outbox in list(self._watched):
+            self._unwatch(outbox)
+            if outbox.stuck:
+                outbox.abort()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -67,9 +67,9 @@ class Frame:
 
     def __init__(self, data: bytes, *, binary: bool = False) -> None:
         """`data` is UTF-8 unless it is `binary`."""
-        self.data = data
-        self.binary = binary
-        self.size = len(data)
+        self.data: bytes = data
+        self.binary: bool = binary
+        self.size: int = len(data)
         self.wire: bytes | None = None
         """The same with its WebSocket header, once a link has asked a library for it."""
         self._message: dict[str, object] | None = None
@@ -93,6 +93,16 @@ class Link(Protocol):
 
     immediate: bool
     """Whether `write` can ever succeed; elsewhere everything goes through `send`."""
+
+    @property
+    def taken(self) -> int:
+        """Bytes that the socket has taken so far, as far as the server tells; its rise counts."""
+        ...
+
+    @property
+    def backlog(self) -> int:
+        """Bytes that the server holds for the socket; 0 where it does not tell."""
+        ...
 
     def write(self, frames: list[Frame]) -> bool:
         """Take all frames now, in order, or none: False says that `send` must be awaited."""

@@ -2,9 +2,9 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
-from starlette.types import Scope, Send
+from starlette.types import Receive, Scope, Send
 
 try:
     from websockets.frames import Frame as WebSocketFrame
@@ -22,26 +22,52 @@ EXTENSION = "gatewright.protocol"
 """The ASGI extension under which `gatewright.server` hands over its protocol object."""
 
 
+class Transport(Protocol):
+    """What is asked of a server's transport, asyncio's or uvloop's."""
+
+    def abort(self) -> None: ...
+    def get_write_buffer_size(self) -> int: ...
+
+
 class AsgiLink:
-    """Any ASGI server: one `send` per frame, awaited."""
+    """Any ASGI server: one `send` per frame, awaited.
+
+    ASGI has no word for a socket's buffer, nor for dropping it; where the server's transport can
+    be reached, it has both.
+    """
 
     immediate = False
 
-    def __init__(self, send: Send, cut: Callable[[], None]) -> None:
+    def __init__(
+        self, send: Send, cut: Callable[[], None], transport: Transport | None = None
+    ) -> None:
         self._send = send
         self._cut = cut
+        self._transport = transport
+        self._given = 0
+
+    @property
+    def backlog(self) -> int:
+        return self._transport.get_write_buffer_size() if self._transport is not None else 0
+
+    @property
+    def taken(self) -> int:
+        return self._given - self.backlog
 
     def write(self, frames: list[Frame]) -> bool:
         return False
 
     async def send(self, frame: Frame) -> None:
         await self._send(frame.message)
+        self._given += frame.size
 
     async def close(self, code: int, reason: str) -> None:
         await self._send({"type": "websocket.close", "code": code, "reason": clip_reason(reason)})
 
     def abort(self) -> None:
-        # ASGI has no word for it: leaving the application is the most that can be done.
+        if self._transport is not None:
+            self._transport.abort()
+        # Leaving the application is the most that plain ASGI can do.
         self._cut()
 
 
@@ -59,6 +85,16 @@ class DirectLink:
         self._protocol = protocol
         # What a compressing socket gets depends on what it got before: it cannot be shared.
         self._shared = not protocol.conn.extensions
+        self._given = 0
+
+    @property
+    def backlog(self) -> int:
+        size: int = self._protocol.transport.get_write_buffer_size()
+        return size
+
+    @property
+    def taken(self) -> int:
+        return self._given - self.backlog
 
     def write(self, frames: list[Frame]) -> bool:
         protocol = self._protocol
@@ -67,26 +103,31 @@ class DirectLink:
             return True
         if not protocol.writable.is_set():
             return False
-        if not self._shared:
-            self._write_own(frames)
-        elif len(frames) == 1:
-            protocol.transport.write(wire(frames[0]))
-        elif frames:
-            protocol.transport.write(b"".join([wire(frame) for frame in frames]))
+        if frames:
+            if not self._shared:
+                data = self._own(frames)
+            elif len(frames) == 1:
+                data = wire(frames[0])
+            else:
+                data = b"".join([wire(frame) for frame in frames])
+            self._given += len(data)
+            protocol.transport.write(data)
         return True
 
-    def _write_own(self, frames: list[Frame]) -> None:
+    def _own(self, frames: list[Frame]) -> bytes:
         conn = self._protocol.conn
         for frame in frames:
             if frame.binary:
                 conn.send_binary(frame.data)
             else:
                 conn.send_text(frame.data)
-        self._protocol.transport.write(b"".join(conn.data_to_send()))
+        return b"".join(conn.data_to_send())
 
     async def send(self, frame: Frame) -> None:
-        await self._protocol.writable.wait()
-        self.write([frame])
+        # What uvicorn writes of its own, pongs for instance, may fill the buffer again before the
+        # one that waited gets its turn.
+        while not self.write([frame]):
+            await self._protocol.writable.wait()
 
     async def close(self, code: int, reason: str) -> None:
         await self._send({"type": "websocket.close", "code": code, "reason": clip_reason(reason)})
@@ -103,12 +144,22 @@ def wire(frame: Frame) -> bytes:
     return frame.wire
 
 
-def make_link(scope: Scope, send: Send, cut: Callable[[], None]) -> Link:
+def make_link(scope: Scope, receive: Receive, send: Send, cut: Callable[[], None]) -> Link:
     """The best link to an accepted socket; `cut` is called to abort one that has no other way."""
     protocol = scope.get("extensions", {}).get(EXTENSION, getattr(send, "__self__", None))
     if protocol is not None and _is_uvicorn(protocol):
         return DirectLink(send, protocol)
-    return AsgiLink(send, cut)
+    # Middleware often wraps `send` and leaves `receive` alone, as Starlette's own does.
+    return AsgiLink(
+        send, cut, _transport(protocol) or _transport(getattr(receive, "__self__", None))
+    )
+
+
+def _transport(protocol: Any) -> Transport | None:
+    # uvloop's transports have no base class in common with asyncio's.
+    transport = getattr(protocol, "transport", None)
+    known = hasattr(transport, "abort") and hasattr(transport, "get_write_buffer_size")
+    return transport if known else None
 
 
 def _is_uvicorn(protocol: Any) -> bool:

@@ -24,7 +24,7 @@ from gatewright.types import DisconnectReason
 
 __all__ = ["NOT_STARTED", "SUBPROTOCOLS", "WebSocketDoor", "deny"]
 
-logger = logging.getLogger("gatewright")
+logger: logging.Logger = logging.getLogger("gatewright")
 
 SUBPROTOCOLS: Mapping[str, str] = {"plain.json": "json", "plain.msgpack": "msgpack"}
 """What a client may offer, and the codec it gets; who offers nothing gets JSON."""
@@ -120,7 +120,7 @@ class WebSocketDoor:
                 return
             raise
         cut = _Cut()
-        link = make_link(scope, send, cut)
+        link = make_link(scope, receive, send, cut)
         session = dispatcher.session(self._path, opening, link, codec)
         await _converse(dispatcher, session, receive, cut)
 
