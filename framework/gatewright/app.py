@@ -77,7 +77,8 @@ class Gatewright:
                 WebSocketDoor(path, lambda: self._dispatcher, lambda: self._accepting),
                 name=path,
             )
-            for path in self._blueprint.namespaces
+            # `/lab/main` before `/lab/{bench}`, which would match it too.
+            for path in sorted(self._blueprint.namespaces, key=_specific)
         ]
         self._router = Router(self._routes, default=_nowhere, lifespan=self.lifespan)
         check_injection(self._blueprint, self._build(()))
@@ -184,6 +185,10 @@ class Gatewright:
             connection=(Connection, Handshake),
             event=(Context,),
         )
+
+
+def _specific(path: str) -> list[bool]:
+    return ["{" in part for part in path.split("/")]
 
 
 async def _nowhere(scope: Scope, receive: Receive, send: Send) -> None:

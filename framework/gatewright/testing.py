@@ -13,7 +13,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from http.cookies import SimpleCookie
 from itertools import count
 from typing import Any, Literal, Self, overload
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, unquote, urlencode
 
 import msgspec
 from injector import Binder, Module
@@ -102,8 +102,8 @@ class TestClient:
             "asgi": {"version": "3.0", "spec_version": "2.4"},
             "http_version": "1.1",
             "scheme": "ws",
-            "path": namespace,
-            "raw_path": quote(namespace).encode(),
+            "path": unquote(namespace),
+            "raw_path": quote(namespace, safe="/%").encode(),
             "root_path": "",
             "query_string": urlencode(query or {}).encode(),
             "headers": [
