@@ -9,6 +9,7 @@ import pytest
 from injector import Module
 
 from gatewright.di import Container, Level, connection_scoped, event_scoped, resource
+from gatewright.di.shield import Mark, Shield
 
 pytestmark = pytest.mark.anyio
 
@@ -223,12 +224,13 @@ async def test_clean_up_keeps_its_own_task_groups() -> None:
     assert module.log == [*OPENED, "inner…", "outer-"]
 
 
-async def test_clean_up_may_cancel_its_own_task() -> None:
+@pytest.mark.parametrize("wait", [lambda: asyncio.Event().wait(), lambda: asyncio.sleep(0)])
+async def test_clean_up_may_cancel_its_own_task(wait: Step) -> None:
     async def closing() -> None:
         task = asyncio.current_task()
         assert task is not None
         task.cancel("mine")
-        await asyncio.Event().wait()
+        await wait()
 
     module = Pair(closing=closing)
     with pytest.raises(asyncio.CancelledError, match="mine"):
@@ -337,6 +339,21 @@ async def test_a_failed_clean_up_of_a_cancelled_event_is_logged(
     assert record.exc_info is not None
     assert isinstance(record.exc_info[1], OSError)
     assert module.log == [*OPENED, "inner…", "outer-"]
+
+
+async def test_a_clean_up_that_is_given_up_does_not_go_on() -> None:
+    log: list[str] = []
+
+    async def clean_up() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            log.append("given up")
+
+    waiting = Shield(clean_up(), Mark()).__await__()
+    waiting.send(None)
+    waiting.close()  # what happens to coroutines that an event loop leaves behind
+    assert log == ["given up"]
 
 
 async def test_the_second_asker_opens_what_a_cancelled_one_did_not() -> None:

@@ -197,6 +197,8 @@ async def test_an_override_replaces_a_binding_of_any_scope() -> None:
 
 
 async def test_an_overridden_resource_is_never_opened() -> None:
+    opened: list[str] = []
+
     class Session:
         name = "real"
 
@@ -204,7 +206,7 @@ async def test_an_overridden_resource_is_never_opened() -> None:
         @event_scoped
         @resource
         async def session(self) -> AsyncIterator[Session]:
-            raise AssertionError
+            opened.append("real")
             yield Session()
 
     class Fake(Module):
@@ -219,6 +221,7 @@ async def test_an_overridden_resource_is_never_opened() -> None:
     async with app.connection() as connection, connection.event() as event:
         assert (await event.aget(Session)).name == "fake"
         assert await connection.aget(Session) is await event.aget(Session)
+    assert opened == []
     plain = Container([Real()], overrides=[lambda binder: binder.bind(Session)])
     async with plain.connection().event() as event:
         assert (await event.aget(Session)).name == "real"

@@ -69,7 +69,7 @@ def test_markers_of_injector_change_nothing() -> None:
 
 def test_defaults_are_taken_for_what_is_unbound() -> None:
     class Defaulting:
-        def __init__(
+        def __init__(  # type: ignore[no-untyped-def]
             self,
             session: Session,
             limit: int = 3,
@@ -77,7 +77,7 @@ def test_defaults_are_taken_for_what_is_unbound() -> None:
             other: Session | None = None,
             *rest: Any,
             key: float = 0.5,
-            bare=None,  # type: ignore[no-untyped-def] # noqa: ANN001
+            bare=None,  # noqa: ANN001
             **more: Any,
         ) -> None:
             self.parts = (limit, name, rest, key, bare, more)
@@ -179,7 +179,10 @@ def test_classes_without_a_constructor_of_their_own() -> None:
     def configure(binder: Binder) -> None:
         binder.bind(Speaking, to=Dog)  # type: ignore[type-abstract]
 
+        binder.bind(bytearray)
+
     app = Container([configure])
+    assert app.get(bytearray) == b""
     assert app.get(Speaking).speak() == "wuff"
 
 
@@ -263,10 +266,13 @@ def test_annotated_types_are_keys_of_their_own() -> None:
 
     def configure(binder: Binder) -> None:
         binder.bind(Split)
+        binder.bind(Annotated[Session, "new"])  # type: ignore[arg-type]
         binder.bind(read, to=one)  # type: ignore[arg-type]
         binder.bind(write, to=InstanceProvider(two))  # type: ignore[arg-type]
 
-    assert Container([configure]).get(Split).parts == (one, two)
+    app = Container([configure])
+    assert app.get(Split).parts == (one, two)
+    assert type(app.get(Annotated[Session, "new"])) is Session
 
 
 def test_functions_and_objects_that_make_things() -> None:

@@ -43,6 +43,8 @@ def module_of(specs: list[Spec], log: list[tuple[str, int, int]]) -> type[Module
     """One resource per spec; logs ("+" or "-", which spec, which instance of it)."""
     instances = iter(range(1_000_000))
 
+    yielding: Any = AsyncIterator
+
     def make(number: int, spec: Spec) -> Any:
         async def provide(self: object, **needs: object) -> AsyncIterator[Any]:
             if "slow" in spec.opening:
@@ -86,7 +88,7 @@ def module_of(specs: list[Spec], log: list[tuple[str, int, int]]) -> type[Module
         function = space[f"r{number}"]
         function.__annotations__ = {
             **{f"n{each}": KEYS[each] for each in spec.needs},
-            "return": AsyncIterator[KEYS[number]],  # type: ignore[misc]
+            "return": yielding[KEYS[number]],
         }
         return SCOPES[spec.depth](resource(function))
 

@@ -350,19 +350,12 @@ def test_resources_must_say_what_they_yield() -> None:
         "Annotate it: `-> AsyncIterator[Session]` provides Session."
     )
 
-    class Plain(Module):
-        @event_scoped
-        @resource
-        async def session(self) -> Session:  # type: ignore[misc]
-            yield Session()
+    async def yielding(self: Module) -> AsyncIterator[Any]:
+        yield Session()
 
-    class Listing(Module):
-        @event_scoped
-        @resource
-        async def sessions(self) -> list[Session]:  # type: ignore[misc]
-            yield Session()
-
-    for module in (Plain, Listing):
+    for returned in (Session, list[Session], AsyncIterator):
+        yielding.__annotations__["return"] = returned
+        module = type("Wrong", (Module,), {"session": event_scoped(resource(yielding))})
         assert (
             "expected a return annotation AsyncIterator[T] or AsyncGenerator[T, None], got "
             in message(lambda module=module: Container([module]))  # type: ignore[misc]
@@ -410,8 +403,8 @@ def test_names_that_are_unknown_at_run_time() -> None:
         @app_scoped
         @resource
         async def price(self) -> AsyncIterator["Decimal"]:
-            raise AssertionError
-            yield
+            for price in list["Decimal"]():
+                yield price
 
     class Asking(Module):
         @provider
@@ -427,14 +420,32 @@ def test_names_that_are_unknown_at_run_time() -> None:
     assert message(lambda: Container([Asking()])) == f"module Asking: {ending}"
 
 
+def test_other_mistakes_in_a_module_stay_what_they_are() -> None:
+    def configure(binder: Binder) -> None:
+        raise NameError("name 'Sesion' is not defined")
+
+    with pytest.raises(NameError, match="Sesion"):
+        Container([configure])
+
+
+def test_a_field_of_a_dataclass_that_is_unknown_at_run_time() -> None:
+    @dataclasses.dataclass
+    class Priced:
+        price: "Decimal"
+
+    assert message(lambda: Container([bind(Priced)]).recipe(Priced)).startswith(
+        "Priced: expected annotations whose names are known at run time, got the unknown name 'Dec"
+    )
+
+
 def test_only_the_return_type_of_a_provider_may_be_unknown() -> None:
     def make(session: Session) -> "Decimal":
         raise AssertionError
 
     def configure(binder: Binder) -> None:
-        binder.bind(int, to=make)
+        binder.bind(object, to=make)
 
-    assert Container([Database(), configure]).recipe(int).level is Depth.EVENT
+    assert Container([Database(), configure]).recipe(object).level is Depth.EVENT
 
 
 def test_a_given_name_that_the_constructor_does_not_have() -> None:

@@ -139,25 +139,21 @@ def _installed(binder: LevelBinder, modules: Iterable[Bind]) -> LevelBinder:
         try:
             binder.install(module)
         except NameError as error:
+            if not isinstance(error.__cause__, NameError):
+                raise  # any other mistake in a module's code
             where = describe(module if isinstance(module, type) else type(module))
-            if inspect.isroutine(module):
-                where = describe(module)
-            cause = error.__cause__ if isinstance(error.__cause__, NameError) else error
-            raise unknown_name(f"module {where}", cause) from error
+            raise unknown_name(f"module {where}", error.__cause__) from error
     return binder
 
 
 def kept(provider: object) -> Any:
     """The class, callable or instance that one of injector's own providers was made with."""
-    match provider:
-        case ClassProvider():
-            return cast(Any, provider)._cls
-        case CallableProvider():
-            return cast(Any, provider)._callable
-        case InstanceProvider():
-            return cast(Any, provider)._instance
-        case _:
-            raise TypeError(f"expected a provider of injector, got {provider!r}")
+    known: Any = provider
+    if isinstance(provider, ClassProvider):
+        return known._cls
+    if isinstance(provider, CallableProvider):
+        return known._callable
+    return known._instance
 
 
 def parts(provider: object) -> list[tuple[object, object, Binding]]:

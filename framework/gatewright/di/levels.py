@@ -253,6 +253,8 @@ async def _leave(
             return None
         if isinstance(error, (StopIteration, StopAsyncIteration)) and raised.__cause__ is error:
             return None  # a generator cannot let these two through as they are
+        if isinstance(raised, GeneratorExit):
+            raise  # our own coroutine is being closed, not the level
         return raised
     try:
         await generator.aclose()
