@@ -70,17 +70,14 @@ class LevelBinder(Binder):
             # Bound by its module, under the annotation AsyncIterator[T] of the method.
             interface = yielded(to)
         if is_resource(to) and get_origin(interface) in (list, dict):
-            raise StartupError(
-                f"@resource {describe(to)}",
-                expected="a resource that yields one thing",
-                got=describe(interface),
-                fix="list and dict are injector's multibindings; yield a class that holds it.",
-            )
+            raise _several(interface, to)
         super().bind(interface, to, scope)
 
     def multibind(self, interface: Any, to: Any, scope: Any = None) -> None:
         if is_resource(to):
-            yielded(to)  # a method of a module that says list[T], where AsyncIterator[T] belongs
+            if inspect.ismethod(to):
+                yielded(to)  # the module's method says list[T], where AsyncIterator[T] belongs
+            raise _several(interface, to)
         super().multibind(interface, to, scope)
 
     def provider_for(self, interface: Any, to: Any = None) -> Provider[Any]:
@@ -106,6 +103,15 @@ class LevelBinder(Binder):
                 fix="Write @app_scoped, @connection_scoped or @event_scoped above @resource.",
             )
         return binding
+
+
+def _several(interface: object, to: object) -> StartupError:
+    return StartupError(
+        f"@resource {describe(to)}",
+        expected="a resource that yields one thing",
+        got=describe(interface),
+        fix="list and dict are injector's multibindings; yield a class that holds it.",
+    )
 
 
 def _is_generic_class(alias: object) -> bool:
