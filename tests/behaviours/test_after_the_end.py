@@ -14,14 +14,14 @@ class Said(Event, event="said"):
     text: str
 
 
+known: list[Connection] = []
+
+
 @gateway("/chat", emits=[Said])
 class Chat:
-    def __init__(self) -> None:
-        self.known: list[Connection] = []
-
     @on("remember me")
     async def remember(self, connection: Connection) -> None:
-        self.known.append(connection)
+        known.append(connection)
 
 
 async def test_a_connection_that_has_ended_joins_nothing_any_more() -> None:
@@ -31,12 +31,7 @@ async def test_a_connection_that_has_ended_joins_nothing_any_more() -> None:
             members = await client.app.emitter.of("/chat").members()
         dispatcher = client.app._dispatcher
         assert dispatcher is not None
-        chat = next(
-            gateway.instance
-            for plan in dispatcher._namespaces.values()
-            for gateway in plan.gateways
-        )
-        (connection,) = chat.known
+        connection = known.pop()
         assert [connection.id] == members
         async with client.connect("/chat"):
             await connection.join("lobby")
@@ -69,7 +64,7 @@ async def test_a_join_that_is_overtaken_by_the_end_joins_nothing() -> None:
             await asked.wait()
         assert len(client.app) == 0
         allowed.set()
-        await until(lambda: joining[0].done())
+        await until(joining[0].done)
         assert await client.app.emitter.of("/rooms").to("lobby").count() == 0
         dispatcher = client.app._dispatcher
         assert dispatcher is not None
