@@ -1,6 +1,7 @@
 """Calls that the server makes to clients, and the answers that come back."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Collection, Iterable
 from functools import lru_cache
 from itertools import count
@@ -16,6 +17,8 @@ from gatewright.protocol.outgoing import Outgoing
 from gatewright.rooms import Member, send
 
 __all__ = ["Answers", "Calls"]
+
+logger: logging.Logger = logging.getLogger("gatewright")
 
 T = TypeVar("T")
 
@@ -73,6 +76,10 @@ class Calls:
         self._pending[call_id] = pending
         try:
             send(members, Outgoing(event, data, call_id))
+            for member in members:
+                # Who has said goodbye already may be lost already, and will not be again.
+                if member.outbox.closing:
+                    self._lose(pending, member.id)
             async with asyncio.timeout(timeout):
                 await finished
         except TimeoutError:
@@ -98,6 +105,12 @@ class Calls:
                 pending.answers.append(_decoder(member.codec, pending.kind)(data))
         except decode_errors as error:
             pending.errors[member.id] = EventError(ErrorCode.INVALID, describe(error))
+        except Exception:
+            # A dec_hook's bug is the application's own: it must not end the client's connection.
+            logger.exception("the answer of connection %s could not be decoded", member.id)
+            pending.errors[member.id] = EventError(
+                ErrorCode.INTERNAL, "the answer could not be decoded"
+            )
         self._arrived(pending, member.id)
         return True
 
@@ -105,10 +118,13 @@ class Calls:
         """A connection is gone: nobody waits for it any longer."""
         for pending in self._pending.values():
             if member in pending.waiting:
-                pending.errors[member] = EventError(
-                    ErrorCode.INTERRUPTED, "the connection was lost before it answered"
-                )
-                self._arrived(pending, member)
+                self._lose(pending, member)
+
+    def _lose(self, pending: _Pending, member: str) -> None:
+        pending.errors[member] = EventError(
+            ErrorCode.INTERRUPTED, "the connection was lost before it answered"
+        )
+        self._arrived(pending, member)
 
     def _arrived(self, pending: _Pending, member: str) -> None:
         pending.waiting.discard(member)

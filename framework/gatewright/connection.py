@@ -112,7 +112,8 @@ class Connection:
             await self._admit(self, room)
         # `authorize_room` may have waited: whatever joined meanwhile counts too.
         new = [room for room in new if room not in self.joined]
-        if not new:
+        # A connection that has ended meanwhile would be a member for ever.
+        if not new or self._node.namespaces[self.namespace].members.get(self.id) is not self:
             return
         if len(self.joined) + len(new) > settings.max_rooms:
             raise EventError(

@@ -45,13 +45,18 @@ class Namespace:
         """File a member under its user, and no longer under the one it was `before`."""
         if before is not None:
             _discard(self.users, before, member.id)
-        if member.user is not None:
+        # Whoever has left meanwhile is not filed again: nobody would take it out.
+        if member.user is not None and self.members.get(member.id) is member:
             self.users.setdefault(member.user, {})[member.id] = member
 
     def exit(self, member: Member) -> None:
         self.members.pop(member.id, None)
         if member.user is not None:
             _discard(self.users, member.user, member.id)
+        # It left its rooms by the lane, unless the backplane could not be told any more.
+        for room in member.joined:
+            _discard(self.rooms, room, member.id)
+        member.joined.clear()
 
     def apply(self, marker: Marker) -> None:
         """Change rooms where the lane says so; members of other nodes are not kept here."""

@@ -73,4 +73,7 @@ class Backplane(ABC):
     async def mark(
         self, namespace: str, action: Literal["join", "leave"], member: str, rooms: Collection[str]
     ) -> int:
-        """Put a change of membership in the lane; returns the number it stands after."""
+        """Put a change of membership in the lane; returns the number it stands after.
+
+        What is so already stays so: joining twice needs one leave.
+        """

@@ -19,7 +19,7 @@ class _Sequence:
     def __init__(self) -> None:
         self.epoch = token_urlsafe(9)
         self.seq = 0
-        self.members: dict[str, int] = {}
+        self.members: dict[str, set[str]] = {}
 
 
 class Memory(Backplane):
@@ -50,28 +50,31 @@ class Memory(Backplane):
         self._idle.clear()
 
     async def publish(self, namespace: str, entries: Sequence[Entry]) -> int:
+        lane = self._require_lane()
         sequence = self._sequence(namespace)
         first = sequence.seq + 1
         sequence.seq += len(entries)
-        self._require_lane()(Batch(namespace, sequence.epoch, first, entries))
+        lane(Batch(namespace, sequence.epoch, first, entries))
         return first
 
     async def mark(
         self, namespace: str, action: Literal["join", "leave"], member: str, rooms: Collection[str]
     ) -> int:
+        lane = self._require_lane()
         sequence = self._sequence(namespace)
         members = sequence.members
-        count = members.get(member, 0) + (len(rooms) if action == "join" else -len(rooms))
-        if count > 0:
-            members[member] = count
-            if namespace in self._idle:
-                self._live[namespace] = self._idle.pop(namespace)
-        else:
-            members.pop(member, None)
-            if not members and namespace in self._live:
+        if action == "join":
+            members.setdefault(member, set()).update(rooms)
+            self._live[namespace] = sequence
+            self._idle.pop(namespace, None)
+        elif (joined := members.get(member)) is not None:
+            joined.difference_update(rooms)
+            if not joined:
+                del members[member]
+            if not members:
                 self._idle[namespace] = self._live.pop(namespace)
                 self._trim()
-        self._require_lane()(Marker(namespace, sequence.seq, action, member, rooms))
+        lane(Marker(namespace, sequence.seq, action, member, rooms))
         return sequence.seq
 
     def _sequence(self, namespace: str) -> _Sequence:
