@@ -206,7 +206,7 @@ def _emitted(kind: Any, gateway: str) -> type[Event]:
         raise StartupError(
             f"{gateway}, emits",
             expected="Event classes with a name",
-            got=describe(origin),
+            got=describe(origin) if isinstance(origin, type) else repr(origin),
             fix=f'Declare it as class {name}(Event, event="{name.lower()}").',
         )
     return typing.cast(type[Event], origin)

@@ -7,20 +7,15 @@ from collections.abc import Callable, Mapping
 from enum import Flag, auto
 from typing import Any, cast
 
-from injector import Inject
-
 from gatewright.declare.hints import annotations, unwrap_annotated
 from gatewright.declare.markers import From, PrincipalMarker, StateMarker
-from gatewright.declare.naming import describe
+from gatewright.declare.naming import INJECT, describe
 from gatewright.declare.payloads import check_path_type
 from gatewright.declare.specs import Parameter, Source
 from gatewright.errors import StartupError
 from gatewright.types import Gap
 
 __all__ = ["Allowed", "read_parameters"]
-
-_INJECT = typing.get_args(Inject[object])[1]
-"""injector's marker inside `Inject[T]`, which has no public name."""
 
 
 class Allowed(Flag):
@@ -120,7 +115,7 @@ def _source(
             special = Source.STATE, kind, None
         elif extra is From or isinstance(extra, From):
             special = Source.FROM, kind, _extractor(extra, where)
-        elif extra is _INJECT:
+        elif extra is INJECT:
             special = Source.INJECT, kind, None
         else:
             continue
@@ -168,7 +163,7 @@ def _of_table(kind: Any, table: Mapping[Any, Source]) -> Source | None:
 
 def _marked(kind: Any) -> bool:
     return any(
-        isinstance(extra, PrincipalMarker | StateMarker | From) or extra is _INJECT
+        isinstance(extra, PrincipalMarker | StateMarker | From) or extra is INJECT
         for extra in unwrap_annotated(kind)[1]
     )
 

@@ -1,7 +1,7 @@
 """Whether msgspec can read a payload's type, asked before the first message."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any, cast
+from typing import Any, cast, get_origin
 
 import msgspec
 
@@ -49,12 +49,13 @@ def check_decodable(kind: Any, where: str, *, hooked: bool) -> None:
         ) from None
     custom = None if hooked else _custom(info, set())
     if custom is not None:
+        outermost = custom is kind or get_origin(kind) is custom
+        name = describe(kind if outermost else custom)
         raise StartupError(
             where,
             expected="a type that msgspec can decode, as the payload",
-            got=describe(custom) if custom is kind else f"{describe(custom)} in {describe(kind)}",
-            fix=f"Did you mean Inject[{describe(custom)}]? "
-            "A payload of this type needs a dec_hook.",
+            got=name if outermost else f"{name} in {describe(kind)}",
+            fix=f"Did you mean Inject[{name}]? A payload of this type needs a dec_hook.",
         )
 
 

@@ -131,7 +131,7 @@ def read_catcher(function: Catcher, where: str) -> CatchMethod:
             got=describe(function) if inspect.isclass(function) else name,
             fix="Write @catch(…) above the function.",
         )
-    _check_async(function, name, stream=False)
+    _check_async(function, f"{where}: {name}", stream=False)
     return CatchMethod(name, spec.exception, None, function)
 
 
