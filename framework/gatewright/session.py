@@ -174,7 +174,7 @@ class Session:
             async with asyncio.timeout(limit):
                 await self._hooks.disconnect(self._opening, self._level)
         except TimeoutError:
-            logger.error("%r: its hooks took longer than %g s", self.connection, limit)
+            logger.warning("%r: its hooks took longer than %g s", self.connection, limit)
         finally:
             await self._free()
 
@@ -341,8 +341,9 @@ class Session:
                         if task.cancelling():
                             # The generator swallowed it, and would go on for ever.
                             raise asyncio.CancelledError
-                        await outbox.room()
-                        outbox.push(codec.encode(Item(call_id, item)))
+                        frame = codec.encode(Item(call_id, item))
+                        await outbox.room(frame.size)
+                        outbox.push(frame)
                 self._answer(call, None)
             except Exception as error:
                 self._end(call, await plan.end(error, call))
