@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
@@ -64,7 +64,7 @@ class Tunnel:
         self._passable.set()
 
     @contextlib.asynccontextmanager
-    async def dig(self) -> AsyncIterator[Url]:
+    async def dig(self) -> AsyncGenerator[Url, None]:
         listener = await asyncio.start_server(self._enter, "127.0.0.1", 0)
         try:
             yield Url(f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}")
@@ -106,7 +106,7 @@ def visit(browser: Browser) -> Visit:
     """
 
     @contextlib.asynccontextmanager
-    async def open_page(url: str, **options: Any) -> AsyncIterator[Page]:
+    async def open_page(url: str, **options: Any) -> AsyncGenerator[Page, None]:
         context = await browser.new_context(locale="en-GB", **options)
         context.set_default_timeout(WAIT)
         errors: list[str] = []

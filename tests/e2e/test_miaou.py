@@ -1,10 +1,11 @@
 """Miaou in a real browser: what people do, and what happens to them."""
 
+import asyncio
 import re
 from typing import Any
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, expect
 
 from sample_app.miaou.database import open_database
 from sample_app.miaou.models import ToRoom
@@ -85,6 +86,25 @@ async def test_a_taken_nickname_is_told_at_the_door(sample_app: SampleApp, visit
         await expect(other.get_by_label("Nickname")).to_have_attribute("aria-invalid", "true")
         await enter(other, "Ben")
         await expect(other.locator("#chat")).to_be_visible()
+
+
+async def test_the_door_opens_when_the_script_is_there(sample_app: SampleApp, visit: Visit) -> None:
+    arrived = asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        await arrived.wait()
+        await route.continue_()
+
+    async with visit(sample_app.url) as ana:
+        await ana.route("**/miaou.js", hold)
+        await ana.goto(f"{sample_app.url}/miaou/", wait_until="commit")
+        door = ana.get_by_role("button", name="Come in")
+        await ana.get_by_label("Nickname").fill("Ana")
+        await ana.get_by_label("Nickname").press("Enter")
+        await expect(door).to_be_disabled()
+        arrived.set()
+        await door.click()
+        await expect(title(ana)).to_have_text("The sofa")
 
 
 async def test_rooms(sample_app: SampleApp, visit: Visit) -> None:

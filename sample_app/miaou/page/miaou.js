@@ -55,7 +55,8 @@ function refuse(text) {
 function signOut() {
   chat.socket.close();
   localStorage.removeItem(NICKNAME);
-  location.hash = "";
+  // Not by location.hash: its event would lead to a room while the page is on its way out.
+  history.replaceState(null, "", location.pathname);
   location.reload();
 }
 
@@ -152,6 +153,9 @@ $("room-form").addEventListener("submit", async (event) => {
     $("room-name").focus();
   }
 });
+
+// Until here a click would have sent the form itself, which nobody takes.
+$("come-in").disabled = false;
 
 const known = localStorage.getItem(NICKNAME);
 if (known) {
