@@ -174,9 +174,17 @@ class TestConnection:
         )
         return _result(frame, reply)
 
+    @overload
+    def stream(
+        self, event: str, *data: Any, item: TypeForm[T], timeout: float | None = None
+    ) -> AsyncGenerator[T]: ...
+    @overload
+    def stream(
+        self, event: str, *data: Any, timeout: float | None = None
+    ) -> AsyncGenerator[Any]: ...
     async def stream(
-        self, event: str, *data: Any, item: TypeForm[T] = Any, timeout: float | None = None
-    ) -> AsyncIterator[T]:
+        self, event: str, *data: Any, item: Any = Any, timeout: float | None = None
+    ) -> AsyncGenerator[Any]:
         """Call a stream and iterate its items; leaving the loop early cancels it."""
         call_id = next(self._ids)
         await self.send({"event": event, **_data(data), "id": call_id})

@@ -215,9 +215,8 @@ async def test_the_end_runs_once_after_the_disconnect() -> None:
         async def left(self, connection: Connection) -> None:
             log.append("disconnect")
 
-    async with running(Hooked) as app:
-        async with app.connect("/h"):
-            pass
+    async with running(Hooked) as app, app.connect("/h"):
+        pass
     assert log == ["disconnect", "end"]
 
 

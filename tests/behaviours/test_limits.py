@@ -143,23 +143,27 @@ def frame_of(size: int, text: str = "x") -> str:
 
 
 async def test_a_frame_of_the_largest_size_passes_a_larger_one_closes_with_1009() -> None:
-    async with running(Limited, settings=Settings(max_frame=1000)) as app:
-        async with app.connect("/l") as ana:
-            frame = frame_of(1000)
-            assert len(frame) == 1000
-            await ana.send(frame)
-            assert (await ana.receive())["id"] == 1
-            await ana.send(frame_of(1001))
-            assert (await ana.wait_closed())[0] == 1009
+    async with (
+        running(Limited, settings=Settings(max_frame=1000)) as app,
+        app.connect("/l") as ana,
+    ):
+        frame = frame_of(1000)
+        assert len(frame) == 1000
+        await ana.send(frame)
+        assert (await ana.receive())["id"] == 1
+        await ana.send(frame_of(1001))
+        assert (await ana.wait_closed())[0] == 1009
 
 
 async def test_the_size_of_a_text_frame_is_counted_in_bytes() -> None:
-    async with running(Limited, settings=Settings(max_frame=1000)) as app:
-        async with app.connect("/l") as ana:
-            frame = frame_of(1003, "🦉")
-            assert len(frame) < 1000 < len(frame.encode())
-            await ana.send(frame)
-            assert (await ana.wait_closed())[0] == 1009
+    async with (
+        running(Limited, settings=Settings(max_frame=1000)) as app,
+        app.connect("/l") as ana,
+    ):
+        frame = frame_of(1003, "🦉")
+        assert len(frame) < 1000 < len(frame.encode())
+        await ana.send(frame)
+        assert (await ana.wait_closed())[0] == 1009
 
 
 async def test_a_binary_frame_has_the_same_limit() -> None:
@@ -182,11 +186,13 @@ async def test_what_is_sent_after_a_frame_too_large_is_not_handled() -> None:
         async def text(self, text: str) -> None:
             handled.append(text)
 
-    async with running(Handles, settings=Settings(max_frame=1000)) as app:
-        async with app.connect("/h") as ana:
-            await ana.send(frame_of(2000))
-            await ana.emit("text", "after")
-            await ana.wait_closed()
+    async with (
+        running(Handles, settings=Settings(max_frame=1000)) as app,
+        app.connect("/h") as ana,
+    ):
+        await ana.send(frame_of(2000))
+        await ana.emit("text", "after")
+        await ana.wait_closed()
     assert handled == []
 
 

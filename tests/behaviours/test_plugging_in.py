@@ -27,9 +27,9 @@ from gatewright.backplane import Memory
 from gatewright.errors import NotStartedError
 from gatewright.testing import Refused, TestClient
 from gatewright.transports.websocket import NOT_STARTED
+from tests._support.server import serve
 from tests.behaviours.support import running
 from tests.behaviours.wire import opened
-from tests._support.server import serve
 
 pytestmark = pytest.mark.anyio
 
@@ -181,18 +181,17 @@ async def test_fastapi_routes_get_what_handlers_get() -> None:
     ) -> int:
         return await emitter.of("/news").emit(News(text))
 
-    async with serve(app) as url, opened(f"{url.ws}/news") as ana:
-        async with httpx2.AsyncClient() as http:
-            assert await ana.call("count") == 1
-            assert (await http.get(f"{url}/count")).json() == 2
-            assert await ana.call("count") == 3
-            assert (await http.get(f"{url}/work/fine")).json() == "fine"
-            assert LOG == ["begin", "work", "commit"]
-            LOG.clear()
-            assert (await http.get(f"{url}/work/raise")).status_code == 500
-            assert LOG == ["begin", "work", "rollback"]
-            assert (await http.get(f"{url}/tell/hello")).json() == 1
-            assert (await ana.receive())["data"] == {"text": "hello"}
+    async with serve(app) as url, opened(f"{url.ws}/news") as ana, httpx2.AsyncClient() as http:
+        assert await ana.call("count") == 1
+        assert (await http.get(f"{url}/count")).json() == 2
+        assert await ana.call("count") == 3
+        assert (await http.get(f"{url}/work/fine")).json() == "fine"
+        assert LOG == ["begin", "work", "commit"]
+        LOG.clear()
+        assert (await http.get(f"{url}/work/raise")).status_code == 500
+        assert LOG == ["begin", "work", "rollback"]
+        assert (await http.get(f"{url}/tell/hello")).json() == 1
+        assert (await ana.receive())["data"] == {"text": "hello"}
 
 
 async def test_get_gives_the_applications_things_while_it_runs() -> None:

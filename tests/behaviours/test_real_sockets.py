@@ -312,8 +312,8 @@ async def test_a_foreign_origin_is_refused_the_own_one_and_none_are_not(door: Do
                 async with door.opened(f"{url.ws}/chat", origin=origin):
                     pytest.fail("it must not open")
             assert refused.value.status == 403
-        for origin in (None, str(url), str(url).upper().replace("HTTP", "http")):
-            async with door.opened(f"{url.ws}/chat", origin=origin) as ana:
+        for own in (None, str(url), str(url).upper().replace("HTTP", "http")):
+            async with door.opened(f"{url.ws}/chat", origin=own) as ana:
                 assert await ana.call("push", "x") == "x"
 
 
@@ -440,12 +440,14 @@ async def test_a_message_too_large_closes_with_1009(door: Door) -> None:
 
 
 async def test_a_message_far_too_large_closes_with_1009(door: Door) -> None:
-    async with door.serve(chat(Notes()), ws_max_size=100_000) as url:
-        async with door.opened(f"{url.ws}/chat") as ana:
-            # The server may close before the last byte has left.
-            with suppress(ConnectionClosed):
-                await ana.send({"event": "push", "data": "x" * 500_000, "id": 9})
-            assert (await ana.closed())[0] == 1009
+    async with (
+        door.serve(chat(Notes()), ws_max_size=100_000) as url,
+        door.opened(f"{url.ws}/chat") as ana,
+    ):
+        # The server may close before the last byte has left.
+        with suppress(ConnectionClosed):
+            await ana.send({"event": "push", "data": "x" * 500_000, "id": 9})
+        assert (await ana.closed())[0] == 1009
 
 
 async def test_text_that_is_not_utf8_closes_with_1007(door: Door) -> None:
@@ -569,7 +571,7 @@ async def raw_client(
     """A socket with a small buffer that has been let in and reads no further."""
     raw = sockets.socket()
     raw.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF, 4096)
-    raw.setblocking(False)  # noqa: FBT003
+    raw.setblocking(False)
     await asyncio.get_running_loop().sock_connect(raw, (host, port))
     reader, writer = await asyncio.open_connection(sock=raw)
     writer.write(

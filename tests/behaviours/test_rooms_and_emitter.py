@@ -323,14 +323,17 @@ async def test_volatile_events_that_do_not_fit_are_lost_others_are_not() -> None
 
 
 async def test_emits_that_do_not_fit_close_the_connection_not_the_emitter() -> None:
-    async with running(Rooms, settings=Settings(outbox=2000)) as app:
-        async with app.connect("/r") as ana, app.connect("/r") as ben:
-            emitter = app.app.emitter.of("/r")
-            await ben.call("join", ["lobby"])
-            for _ in range(100):
-                await emitter.except_("lobby").emit(Said("x" * 100))
-            assert (await ana.wait_closed())[0] == 4002
-            await silent(ben)
+    async with (
+        running(Rooms, settings=Settings(outbox=2000)) as app,
+        app.connect("/r") as ana,
+        app.connect("/r") as ben,
+    ):
+        emitter = app.app.emitter.of("/r")
+        await ben.call("join", ["lobby"])
+        for _ in range(100):
+            await emitter.except_("lobby").emit(Said("x" * 100))
+        assert (await ana.wait_closed())[0] == 4002
+        await silent(ben)
 
 
 @pytest.mark.parametrize("event", [Undeclared("x"), Unnamed("x"), Plain("x"), Louder("x"), "x"])

@@ -57,7 +57,7 @@ async def test_state_is_there_in_the_disconnect_hook() -> None:
     LAST.clear()
     async with running(Drafts) as app, app.connect("/state") as ana:
         await ana.call("edit", "last words")
-    assert LAST == [Draft("last words", 1)]
+    assert [Draft("last words", 1)] == LAST
 
 
 async def test_saving_another_type_is_a_mistake_that_is_named(

@@ -125,7 +125,7 @@ async def test_leaving_the_clients_loop_cancels_the_stream() -> None:
     async with running(streaming(witness)) as app, app.connect("/s") as ana:
         items = ana.stream("forever")
         assert await anext(items) == 1
-        await items.aclose()  # type: ignore[attr-defined]
+        await items.aclose()
         await asyncio.wait_for(witness.closed.wait(), 5)
 
 
@@ -222,7 +222,7 @@ async def test_items_wait_for_room_in_the_outbox() -> None:
 
         # The client stops reading: its server's send does not come back.
         (session,) = app.app._dispatcher._sessions  # type: ignore[union-attr]
-        session.connection.outbox._link._send = blocked  # type: ignore[attr-defined]
+        session.connection.outbox._link._send = blocked  # type: ignore[union-attr]
         await ana.send({"event": "big", "data": 50, "id": 1})
         await until(lambda: session.connection.outbox.size > 2000)
         for _ in range(100):
@@ -246,7 +246,7 @@ async def test_cancel_reaches_a_stream_that_waits_for_room() -> None:
             await take(message)  # type: ignore[arg-type]
 
         (session,) = app.app._dispatcher._sessions  # type: ignore[union-attr]
-        session.connection.outbox._link._send = blocked  # type: ignore[attr-defined]
+        session.connection.outbox._link._send = blocked  # type: ignore[union-attr]
         await ana.send({"event": "big", "data": 50, "id": 1})
         await until(lambda: session.connection.outbox.size > 2000)
         await ana.send({"op": "cancel", "id": 1})

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from itertools import count
 from typing import Any
 
@@ -51,12 +51,12 @@ class Wire:
 
     async def closed(self) -> tuple[int, str]:
         """Read until the server closes; code and reason."""
-        try:
+        with suppress(ConnectionClosed):
             while True:
                 await self.socket.recv()
-        except ConnectionClosed as error:
-            assert error.rcvd is not None
-            return error.rcvd.code, error.rcvd.reason
+        code, reason = self.socket.close_code, self.socket.close_reason
+        assert code is not None
+        return code, reason or ""
 
     def abort(self) -> None:
         """Drop the socket without a word, as a network does."""
