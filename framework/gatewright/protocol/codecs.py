@@ -24,10 +24,13 @@ DecHook: TypeAlias = Callable[[type, Any], Any]
 
 decode_errors: tuple[type[Exception], ...] = (
     msgspec.DecodeError,
-    UnicodeDecodeError,
+    UnicodeError,
     RecursionError,
 )
-"""What a decoder raises on hostile input: msgspec lets the last two through unchanged."""
+"""What a decoder raises on hostile input: msgspec lets the last two through unchanged.
+
+Bytes may be no UTF-8, and a text may have surrogates that UTF-8 cannot have.
+"""
 
 
 class FrameError(ValueError):
@@ -127,6 +130,6 @@ def describe(error: Exception) -> str:
     """A decoding error in words that may go to the client."""
     if isinstance(error, RecursionError):
         return "nested too deeply"
-    if isinstance(error, UnicodeDecodeError):
+    if isinstance(error, UnicodeError):
         return "text that is not UTF-8"
     return str(error)
