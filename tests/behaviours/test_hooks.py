@@ -100,6 +100,51 @@ async def test_a_connect_hook_may_refuse_the_connection() -> None:
     assert ran == []
 
 
+async def test_a_connect_hook_that_disconnects_has_refused_the_connection() -> None:
+    gate, ran = asyncio.Event(), []
+
+    @gateway("/h")
+    class Hooked:
+        @on_connect
+        async def connected(self, connection: Connection) -> None:
+            await gate.wait()
+            await connection.disconnect("banned")
+
+        @on("hi")
+        async def hi(self) -> None:
+            ran.append("hi")
+
+    async with running(Hooked) as app, app.connect("/h") as ana:
+        await ana.emit("hi")
+        await until(lambda: not ana._to_server.qsize())
+        gate.set()
+        assert await ana.wait_closed() == (4500, "banned")
+    assert ran == []
+
+
+async def test_what_was_sent_before_a_drop_is_handled_even_if_the_hook_was_slow() -> None:
+    gate, ran = asyncio.Event(), []
+
+    @gateway("/h")
+    class Hooked:
+        @on_connect
+        async def connected(self, connection: Connection) -> None:
+            await gate.wait()
+
+        @on("hi")
+        async def hi(self) -> None:
+            ran.append("hi")
+
+    async with running(Hooked) as app, app.connect("/h") as ana:
+        await ana.emit("hi")
+        (session,) = app.app._dispatcher._sessions  # type: ignore[union-attr]
+        ana.drop()
+        await until(lambda: session._over)
+        gate.set()
+        await until(lambda: len(app.app) == 0)
+    assert ran == ["hi"]
+
+
 @pytest.mark.parametrize("error", [LookupError("secret"), TimeoutError(), asyncio.CancelledError()])
 async def test_a_connect_hook_that_breaks_closes_only_that_connection(
     error: BaseException,
