@@ -8,7 +8,7 @@ async with TestClient(app, overrides=[Fakes()]) as client, client.connect("/chat
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from http.cookies import SimpleCookie
 from itertools import count
