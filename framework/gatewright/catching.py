@@ -44,6 +44,10 @@ class Catchers:
                 # The error of an error handler is a bug of ours to tell, not the caller's.
                 raised.__cause__ = raised.__cause__ or error
                 return self._unexpected(raised, context)
+            except asyncio.CancelledError as cancelled:
+                if (lost := stray(cancelled)) is None:
+                    raise
+                return self._unexpected(lost, context)
             if isinstance(answer, EventError):
                 return answer
             wrong = TypeError(

@@ -77,7 +77,7 @@ class EventError(GatewrightError):
     def __init__(self, code: str, message: str = "", details: object = None) -> None:
         super().__init__(f"{code}: {message}" if message else code)
         self.code: str = str(code)
-        self.message = message
+        self.message: str = str(message)
         self.details = details
 
 

@@ -1,13 +1,16 @@
 """One plan per handler and hook, compiled when the application starts."""
 
+import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Protocol, cast
+
+from msgspec import Raw
 
 from gatewright.arguments import Arguments, Payload
 from gatewright.catching import Catchers
-from gatewright.context import Context
+from gatewright.context import Context, Place
 from gatewright.di import Depth, Level
 from gatewright.errors import EventError
 from gatewright.guards import Guards
@@ -16,7 +19,7 @@ from gatewright.protocol.codecs import Codec
 
 logger: logging.Logger = logging.getLogger("gatewright")
 
-__all__ = ["EventPlan", "HookPlan", "Hooks", "open_level"]
+__all__ = ["Call", "EventPlan", "HookPlan", "Hooks", "open_level"]
 
 
 @asynccontextmanager
@@ -29,6 +32,28 @@ async def open_level(context: Context, connection: Level, depth: Depth) -> Async
     else:
         context.level = connection
         yield
+
+
+class Call(Context):
+    """An event on its way through the lane."""
+
+    __slots__ = ("cancelled", "closing", "plan", "task")
+
+    def __init__(
+        self, place: Place, event: str, data: Raw, call_id: int | None, plan: "EventPlan"
+    ) -> None:
+        # Not by super(): it would set what only hooks are told, once per message.
+        self.place: Place = place
+        self.event: str | None = event
+        self.data: Raw | bytes = data
+        self.call_id: int | None = call_id
+        self.payload: Any = None
+        self.level: Level | None = None
+        self.plan: EventPlan = plan
+        self.closing: AsyncExitStack | None = None
+        """Of a stream: what is closed at its end."""
+        self.task: asyncio.Task[None] | None = None
+        self.cancelled: bool = False
 
 
 class EventPlan:
@@ -92,17 +117,14 @@ class EventPlan:
 
     @asynccontextmanager
     async def items(
-        self, context: Context, codec: Codec, connection: Level
+        self, call: Call, codec: Codec, connection: Level
     ) -> AsyncGenerator[AsyncIterator[Any]]:
         """A stream's items. Generator and event resources are closed at the end, in this order."""
-        async with open_level(context, connection, self._depth):
-            iterator = cast(AsyncIterator[Any], await self._steps(context, codec))
-            try:
-                yield iterator
-            finally:
-                close = getattr(iterator, "aclose", None)
-                if close is not None:
-                    await close()
+        async with open_level(call, connection, self._depth), AsyncExitStack() as stack:
+            call.closing = stack
+            iterator = cast(AsyncIterator[Any], await self._steps(call, codec))
+            _close_at_the_end(stack, iterator)
+            yield iterator
 
     async def _steps(self, context: Context, codec: Codec) -> Any:
         if self._guards:
@@ -115,12 +137,22 @@ class EventPlan:
             called = self._handler(*self._arguments.values(context))
         else:
             called = await self._arguments.call(self._handler, context)
-        # A stream's call is the iterator itself.
-        return called if self.stream else await called
+        if not self.stream:
+            return await called
+        # A stream's call is the iterator itself. An interceptor may iterate it within its own,
+        # whose end leaves it suspended.
+        _close_at_the_end(cast(Call, context).closing, called)
+        return called
 
     async def end(self, error: Exception, context: Context) -> Any:
         """The `EventError` that ends the call instead of a result."""
         return await self._catchers.end(error, context)
+
+
+def _close_at_the_end(stack: AsyncExitStack | None, iterator: object) -> None:
+    close = getattr(iterator, "aclose", None)
+    if stack is not None and close is not None:
+        stack.push_async_callback(close)
 
 
 class Hooks(Protocol):

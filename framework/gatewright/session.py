@@ -3,10 +3,10 @@
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from typing import Any
 
-from msgspec import UNSET, Raw
+from msgspec import UNSET
 
 from gatewright.catching import stray
 from gatewright.connection import Connection
@@ -15,11 +15,12 @@ from gatewright.di import Level
 from gatewright.errors import ErrorCode, EventError
 from gatewright.expiry import Expiry
 from gatewright.node import Node
-from gatewright.plans import EventPlan, Hooks
+from gatewright.plans import Call, EventPlan, Hooks
 from gatewright.protocol.close import CloseCode
 from gatewright.protocol.codecs import FrameError
-from gatewright.protocol.frames import Answer, Envelope, ErrorBody, Item, failure
+from gatewright.protocol.frames import Envelope, Item
 from gatewright.protocol.limits import Limits
+from gatewright.replies import Replies
 from gatewright.types import DisconnectReason
 
 __all__ = ["Session"]
@@ -32,25 +33,7 @@ _REFUSALS: dict[str, CloseCode] = {
 }
 """How a connect hook's error closes; all others are `FORBIDDEN`."""
 
-
-class Call(Context):
-    """An event on its way through the lane."""
-
-    __slots__ = ("cancelled", "plan", "task")
-
-    def __init__(
-        self, place: Place, event: str, data: Raw, call_id: int | None, plan: EventPlan
-    ) -> None:
-        # Not by super(): it would set what only hooks are told, once per message.
-        self.place: Place = place
-        self.event: str | None = event
-        self.data: Raw | bytes = data
-        self.call_id: int | None = call_id
-        self.payload: Any = None
-        self.level: Level | None = None
-        self.plan: EventPlan = plan
-        self.task: asyncio.Task[None] | None = None
-        self.cancelled: bool = False
+_INTERNAL = EventError(ErrorCode.INTERNAL, "internal error")
 
 
 class Session:
@@ -80,6 +63,7 @@ class Session:
         self._hooks = hooks
         self._concurrency = concurrency
         self._expiry = expiry
+        self._replies = Replies(connection.codec, connection.outbox)
         settings = node.settings
         self._limits = Limits(settings)
         self._max_calls = settings.max_calls
@@ -97,8 +81,7 @@ class Session:
     def start(self) -> None:
         """Run the connect hooks, then the events: from now on `feed` is served."""
         self._expiry.watch()
-        task = asyncio.get_running_loop().create_task(self._begin())
-        self._workers.append(task)
+        self._lane(self._begin())
 
     @property
     def full(self) -> bool:
@@ -118,7 +101,7 @@ class Session:
             envelope = self.connection.codec.envelope(message)
         except FrameError as error:
             if allowed:
-                self._fail(None, None, EventError(ErrorCode.BAD_FRAME, str(error)))
+                self._replies.fail(None, None, EventError(ErrorCode.BAD_FRAME, str(error)))
             else:
                 self._refuse_rate(None, None)
             return
@@ -137,7 +120,7 @@ class Session:
             # An answer nobody waits for has come too late: its caller was told so.
             self._node.calls.answer(self.connection, envelope)
         else:
-            self._fail(
+            self._replies.fail(
                 None, None, EventError(ErrorCode.BAD_FRAME, "expected event, id or op, got neither")
             )
 
@@ -199,7 +182,7 @@ class Session:
         plan = self._plans.get(event)
         if plan is None:
             message = f"no handler for the event {event[:64]!r}"
-            self._fail(call_id, event, EventError(ErrorCode.UNKNOWN_EVENT, message))
+            self._replies.fail(call_id, event, EventError(ErrorCode.UNKNOWN_EVENT, message))
             return
         # Known events only: a client's inventions must not fill a table.
         if not self._limits.event(event):
@@ -211,11 +194,11 @@ class Session:
                 return
             if len(self._open) >= self._max_calls:
                 message = f"more than {self._max_calls} calls under way"
-                self._fail(call_id, event, EventError(ErrorCode.TOO_MANY, message))
+                self._replies.fail(call_id, event, EventError(ErrorCode.TOO_MANY, message))
                 return
         elif plan.stream:
             message = "expected a call with an id: this event answers with a stream"
-            self._fail(None, event, EventError(ErrorCode.INVALID, message))
+            self._replies.fail(None, event, EventError(ErrorCode.INVALID, message))
             return
         call = Call(self._place, event, envelope.data, call_id, plan)
         if call_id is not None:
@@ -227,7 +210,7 @@ class Session:
     def _control(self, envelope: Envelope) -> None:
         if envelope.op != "cancel" or not isinstance(envelope.id, int):
             message = f"expected the op cancel with an id, got {str(envelope.op)[:64]!r}"
-            self._fail(None, None, EventError(ErrorCode.BAD_FRAME, message))
+            self._replies.fail(None, None, EventError(ErrorCode.BAD_FRAME, message))
             return
         call = self._open.get(envelope.id)
         # An unknown id is no error: the end of the call and its cancel crossed on the way.
@@ -256,9 +239,29 @@ class Session:
                 raise
             await self._refuse(lost)
             return
-        loop = asyncio.get_running_loop()
-        self._workers += [loop.create_task(self._work()) for _ in range(self._concurrency - 1)]
+        if self.connection.outbox.closing and not self._over:
+            # A hook that disconnects has refused: nothing of it is handled.
+            self._close(CloseCode.DISCONNECTED, "")
+            return
+        # A connection that was lost meanwhile ends with the lane that it has.
+        for _ in range(0 if self._over else self._concurrency - 1):
+            self._lane(self._work())
         await self._work()
+
+    def _lane(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(coroutine)
+        self._workers.append(task)
+        task.add_done_callback(self._fallen)
+
+    def _fallen(self, task: asyncio.Task[None]) -> None:
+        """A lane or a stream is over: before its time where one raised what is no `Exception`."""
+        self._streams.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            logger.error("%r: a handler ended its task", self.connection, exc_info=error)
+        if task in self._workers and not self._over:
+            # Nobody would serve the connection any longer.
+            self._close(CloseCode.INTERNAL, "internal error")
 
     async def _refuse(self, error: Exception) -> None:
         refusal = await self._hooks.refusal(error, self._opening)
@@ -288,9 +291,11 @@ class Session:
                 if call.cancelled:
                     continue
                 if call.plan.stream:
+                    if self._over:
+                        continue
                     stream = loop.create_task(self._stream(call))
                     self._streams.add(stream)
-                    stream.add_done_callback(self._streams.discard)
+                    stream.add_done_callback(self._fallen)
                 else:
                     call.task = task
                     await self._handle(call, task)
@@ -318,9 +323,13 @@ class Session:
                 self._end(call, await plan.end(lost, call))
             # Ours to swallow only if the client's cancel was the sole reason.
             elif not call.cancelled or task.uncancel() > 0:
+                self._end(call, EventError(ErrorCode.INTERRUPTED))
                 raise
             else:
                 self._end(call, EventError(ErrorCode.CANCELLED))
+        except BaseException:
+            self._end(call, _INTERNAL)
+            raise
         else:
             if call.cancelled and task.cancelling():
                 # The handler swallowed its cancellation, or ended in the same moment.
@@ -343,6 +352,9 @@ class Session:
                             raise asyncio.CancelledError
                         frame = codec.encode(Item(call_id, item))
                         await outbox.room(frame.size)
+                        if outbox.closing:
+                            # Nobody hears the rest, and not every generator ever waits.
+                            break
                         outbox.push(frame)
                 self._answer(call, None)
             except Exception as error:
@@ -355,45 +367,26 @@ class Session:
             self._end(call, EventError(code))
             if not call.cancelled:
                 raise
+        except BaseException:
+            self._end(call, _INTERNAL)
+            raise
 
     # Answers
 
     def _answer(self, call: Call, result: Any) -> None:
-        call_id = call.call_id
-        if call_id is None or self._open.pop(call_id, None) is None:
-            return
-        try:
-            frame = self.connection.codec.encode(Answer(call_id, result))
-        except Exception:
-            logger.exception("%s %r: its result cannot be encoded", call.namespace, call.event)
-            error = EventError(ErrorCode.INTERNAL, "the result cannot be encoded")
-            self._fail(call_id, call.event, error)
-            return
-        self.connection.outbox.push(frame)
+        if call.call_id is not None and self._open.pop(call.call_id, None) is not None:
+            self._replies.answer(call.call_id, call.event, result)
 
     def _end(self, call: Call, error: EventError) -> None:
-        if call.call_id is None:
-            self._fail(None, call.event, error)
-        elif self._open.pop(call.call_id, None) is not None:
-            self._fail(call.call_id, call.event, error)
-
-    def _fail(self, call_id: int | None, event: str | None, error: EventError) -> None:
-        codec = self.connection.codec
-        details = UNSET if error.details is None else error.details
-        body = ErrorBody(error.code, error.message, details)
-        try:
-            frame = codec.encode(failure(call_id, event, body))
-        except Exception:
-            logger.exception("the details of %r cannot be encoded", error)
-            body.details = UNSET
-            frame = codec.encode(failure(call_id, event, body))
-        self.connection.outbox.push(frame)
+        if call.call_id is None or self._open.pop(call.call_id, None) is not None:
+            self._replies.fail(call.call_id, call.event, error)
 
     def _refuse_rate(self, call_id: int | None, event: str | None) -> None:
         if self._limits.violation():
             self._close(CloseCode.TOO_MANY, "too many messages")
             return
-        self._fail(call_id, event, EventError(ErrorCode.TOO_MANY, "too many messages; slow down"))
+        error = EventError(ErrorCode.TOO_MANY, "too many messages; slow down")
+        self._replies.fail(call_id, event, error)
 
 
 def _wake(waiting: asyncio.Future[None]) -> None:

@@ -1,0 +1,398 @@
+"""What happens to a connection whose handlers do what no handler should."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from injector import Inject, Module
+
+from gatewright import (
+    CallNext,
+    Connection,
+    Context,
+    Event,
+    EventError,
+    Settings,
+    catch,
+    event_scoped,
+    gateway,
+    on,
+    on_connect,
+    on_disconnect,
+    resource,
+)
+from tests.behaviours.support import ends, running, until
+
+pytestmark = pytest.mark.anyio
+
+
+class Abrupt(BaseException):
+    """What no `except Exception` sees, as pytest's and trio's own."""
+
+
+async def settle() -> None:
+    """Let everything that is ready happen."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+class Asked(Event, event="asked"):
+    pass
+
+
+@pytest.mark.parametrize("error", [StopAsyncIteration, StopIteration])
+async def test_an_error_that_python_itself_uses_is_an_error_like_any_other(
+    error: type[Exception],
+) -> None:
+    @gateway("/x")
+    class Gateway:
+        @on("raise")
+        async def abrupt(self) -> None:
+            raise error
+
+        @on("ping")
+        async def ping(self) -> str:
+            return "pong"
+
+    async with running(Gateway) as client, client.connect("/x") as ana:
+        assert (await ends(ana, "raise")).code == "internal"
+        assert await ana.call("ping") == "pong"
+
+
+@pytest.mark.parametrize("error", [Abrupt, GeneratorExit])
+async def test_a_handler_that_raises_what_is_no_exception_closes_its_connection(
+    error: type[BaseException], caplog: pytest.LogCaptureFixture
+) -> None:
+    @gateway("/x")
+    class Gateway:
+        @on("raise")
+        async def abrupt(self) -> None:
+            raise error
+
+        @on("ping")
+        async def ping(self) -> str:
+            return "pong"
+
+    async with running(Gateway) as client, client.connect("/x") as bob:
+        async with client.connect("/x") as ana:
+            assert (await ends(ana, "raise")).code == "internal"
+            assert (await ana.wait_closed())[0] == 1011
+        assert await bob.call("ping") == "pong"
+    assert error.__name__ in caplog.text
+
+
+@pytest.mark.parametrize("error", [Abrupt, GeneratorExit])
+async def test_a_stream_that_raises_what_is_no_exception_still_ends_its_call(
+    error: type[BaseException], caplog: pytest.LogCaptureFixture
+) -> None:
+    @gateway("/x")
+    class Gateway:
+        @on("raise")
+        async def abrupt(self) -> AsyncIterator[int]:
+            yield 1
+            raise error
+
+        @on("ping")
+        async def ping(self) -> str:
+            return "pong"
+
+    async with running(Gateway) as client, client.connect("/x") as ana:
+        await ana.send({"event": "raise", "id": 9})
+        assert (await ana.receive())["item"] == 1
+        assert (await ana.receive())["error"]["code"] == "internal"
+        assert await ana.call("ping") == "pong"
+    assert error.__name__ in caplog.text
+
+
+async def test_a_handler_that_cancels_its_own_task_closes_its_connection() -> None:
+    @gateway("/x")
+    class Gateway:
+        @on("cancel")
+        async def cancel(self) -> None:
+            task = asyncio.current_task()
+            assert task is not None
+            task.cancel()
+            await asyncio.sleep(0)
+
+    async with running(Gateway) as client, client.connect("/x") as ana:
+        assert (await ends(ana, "cancel")).code == "interrupted"
+        assert (await ana.wait_closed())[0] == 1011
+
+
+async def test_a_connect_hook_that_cancels_its_own_task_closes_the_connection() -> None:
+    @gateway("/x")
+    class Gateway:
+        @on_connect
+        async def connect(self) -> None:
+            task = asyncio.current_task()
+            assert task is not None
+            task.cancel()
+            await asyncio.sleep(0)
+
+        @on("ping")
+        async def ping(self) -> str:
+            return "pong"
+
+    async with running(Gateway) as client, client.connect("/x") as ana:
+        assert (await ana.wait_closed())[0] == 1011
+
+
+async def test_an_error_handler_that_awaits_something_cancelled_still_ends_the_call() -> None:
+    @gateway("/x")
+    class Gateway:
+        @on("fail")
+        async def fail(self) -> None:
+            raise KeyError
+
+        @catch(Exception)
+        async def caught(self, error: Exception, context: Context) -> EventError:
+            gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            gone.cancel()
+            await gone
+            return EventError("never")
+
+        @on("ping")
+        async def ping(self) -> str:
+            return "pong"
+
+    async with running(Gateway) as client, client.connect("/x") as ana:
+        assert (await ends(ana, "fail")).code == "internal"
+        assert await ana.call("ping") == "pong"
+
+
+@pytest.mark.parametrize(
+    "message", [ValueError("an error as message"), "\ud800", b"\xff", object()]
+)
+async def test_an_error_whose_message_cannot_be_encoded_still_ends_the_call(
+    message: object,
+) -> None:
+    @gateway("/x")
+    class Gateway:
+        @on("fail")
+        async def fail(self) -> None:
+            raise EventError("odd", message)  # type: ignore[arg-type]
+
+        @on("ping")
+        async def ping(self) -> str:
+            return "pong"
+
+    async with running(Gateway) as client, client.connect("/x") as ana:
+        assert (await ends(ana, "fail")).code == "odd"
+        assert await ana.call("ping") == "pong"
+
+
+async def test_debug_tells_of_an_error_with_a_lone_surrogate() -> None:
+    @gateway("/x")
+    class Gateway:
+        @on("fail")
+        async def fail(self) -> None:
+            raise FileNotFoundError("caf\udce9.txt")  # as os.listdir names such a file
+
+        @on("ping")
+        async def ping(self) -> str:
+            return "pong"
+
+    async with running(Gateway, debug=True) as client, client.connect("/x") as ana:
+        assert (await ends(ana, "fail")).code == "internal"
+        assert await ana.call("ping") == "pong"
+
+
+async def test_a_dec_hook_that_breaks_on_an_answer_is_the_callers_error() -> None:
+    class Custom:
+        pass
+
+    def dec_hook(kind: type, value: object) -> object:
+        raise KeyError("what a hook should not raise")
+
+    @gateway("/x", emits=[Asked])
+    class Gateway:
+        @on("ask")
+        async def ask(self, connection: Connection) -> str:
+            await connection.call(Asked(), Custom)
+            return "answered"
+
+        @on("ping")
+        async def ping(self) -> str:
+            return "pong"
+
+    async with running(Gateway, dec_hook=dec_hook) as client, client.connect("/x") as ana:
+        await ana.send({"event": "ask", "id": 70})
+        await ana.answer(await ana.receive(), 1)
+        frame = await ana.receive()
+        assert frame["id"] == 70
+        assert frame["error"]["code"] == "internal"
+        assert await ana.call("ping") == "pong"
+
+
+async def test_a_stream_that_waits_in_the_inbox_of_a_lost_connection_never_starts() -> None:
+    go = asyncio.Event()
+    started: list[str] = []
+
+    @gateway("/x")
+    class Gateway:
+        @on("slow")
+        async def slow(self) -> None:
+            started.append("slow")
+            await go.wait()
+
+        @on("forever")
+        async def forever(self) -> AsyncIterator[int]:
+            started.append("forever")
+            while True:
+                yield 1
+                await asyncio.sleep(0)
+
+        @on_disconnect
+        async def gone(self) -> None:
+            started.append("gone")
+
+    async with running(Gateway) as client:
+        async with client.connect("/x") as ana:
+            await ana.emit("slow")
+            await ana.send({"event": "forever", "id": 1})
+            await until(lambda: started)
+            ana.drop()
+            await settle()
+            go.set()
+        assert started == ["slow", "gone"]
+
+
+async def test_handlers_that_start_after_a_late_connect_hook_end_before_the_disconnect_hook() -> (
+    None
+):
+    connected = asyncio.Event()
+    gates = [asyncio.Event(), asyncio.Event()]
+    seen: list[str] = []
+
+    @gateway("/x", concurrency=2)
+    class Gateway:
+        @on_connect
+        async def connect(self) -> None:
+            await connected.wait()
+
+        @on("slow")
+        async def slow(self, number: int) -> None:
+            seen.append(f"{number} begins")
+            await gates[number].wait()
+            seen.append(f"{number} ends")
+
+        @on_disconnect
+        async def gone(self) -> None:
+            seen.append("gone")
+
+    async with running(Gateway) as client:
+        async with client.connect("/x") as ana:
+            await ana.emit("slow", 0)
+            await ana.emit("slow", 1)
+            ana.drop()
+            await settle()
+            connected.set()
+            await until(lambda: "0 begins" in seen)
+            gates[0].set()
+            await until(lambda: "1 begins" in seen)
+            await settle()
+            gates[1].set()
+        assert seen[-2:] == ["1 ends", "gone"]
+
+
+async def test_a_stream_without_a_pause_ends_when_its_connection_is_closed() -> None:
+    closed: list[bool] = []
+
+    @gateway("/x")
+    class Gateway:
+        @on("forever")
+        async def forever(self, connection: Connection) -> AsyncIterator[int]:
+            number = 0
+            try:
+                for number in range(1_000_000):
+                    if number == 3:
+                        await connection.disconnect("enough")
+                    yield number
+            finally:
+                closed.append(number == 3)
+
+    async with running(Gateway) as client, client.connect("/x") as ana:
+        await ana.send({"event": "forever", "id": 1})
+        assert (await ana.wait_closed())[0] == 4500
+        await until(lambda: closed)
+        assert closed == [True]
+
+
+async def test_asking_a_client_that_has_left_fails_at_once() -> None:
+    ready, go = asyncio.Event(), asyncio.Event()
+    codes: list[str] = []
+
+    @gateway("/x", emits=[Asked])
+    class Gateway:
+        @on("ask")
+        async def ask(self, connection: Connection) -> None:
+            ready.set()
+            await go.wait()
+            await self.asking(connection)
+
+        async def asking(self, connection: Connection) -> None:
+            try:
+                await connection.call(Asked(), str, timeout=60)
+            except EventError as error:
+                codes.append(error.code)
+
+        @on_disconnect
+        async def gone(self, connection: Connection) -> None:
+            await self.asking(connection)
+
+    async with running(Gateway) as client:
+        async with client.connect("/x") as ana:
+            await ana.emit("ask")
+            await ready.wait()
+            ana.drop()
+            await settle()
+            go.set()
+        assert codes == ["interrupted", "interrupted"]
+
+
+async def test_a_stream_inside_an_interceptors_is_closed_before_its_resources() -> None:
+    seen: list[str] = []
+
+    class Session:
+        pass
+
+    class Sessions(Module):
+        @event_scoped
+        @resource
+        async def session(self) -> AsyncIterator[Session]:
+            try:
+                yield Session()
+            finally:
+                seen.append("resource")
+
+    async def doubled(context: Context, call_next: CallNext) -> AsyncIterator[int]:
+        items = await call_next()
+
+        async def twice() -> AsyncIterator[int]:
+            try:
+                async for item in items:
+                    yield item * 2
+            finally:
+                seen.append("interceptor")
+
+        return twice()
+
+    @gateway("/x")
+    class Gateway:
+        @on("forever", interceptors=[doubled])
+        async def forever(self, session: Inject[Session]) -> AsyncIterator[int]:
+            try:
+                while True:
+                    yield 1
+            finally:
+                await asyncio.sleep(0)
+                seen.append("handler")
+
+    app = running(Gateway, settings=Settings(outbox=100), modules=[Sessions])
+    async with app as client, client.connect("/x") as ana:
+        await ana.send({"event": "forever", "id": 1})
+        assert (await ana.receive())["item"] == 2
+        await ana.send({"op": "cancel", "id": 1})
+        end = await ana.receive(lambda frame: "error" in frame)
+        assert end["error"]["code"] == "cancelled"
+        assert seen == ["interceptor", "handler", "resource"]
