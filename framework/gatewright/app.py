@@ -1,7 +1,7 @@
 """The application: gateways put together, as one ASGI app or as routes of another."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from http import HTTPStatus
 from typing import Any
@@ -27,7 +27,7 @@ from gatewright.protocol.codecs import DecHook, EncHook, JsonCodec, MsgpackCodec
 from gatewright.protocol.rates import TokenBucket
 from gatewright.settings import Settings
 from gatewright.transports.websocket import WebSocketDoor, deny
-from gatewright.types import Handshake
+from gatewright.types import Handshake, Identity
 
 __all__ = ["Gatewright"]
 
@@ -51,7 +51,7 @@ class Gatewright:
         guards: Sequence[Guard] = (),
         interceptors: Sequence[Interceptor] = (),
         errors: Sequence[Catcher] = (),
-        authenticate: Callable[..., Any] | None = None,
+        authenticate: Callable[..., Awaitable[Identity[Any] | None]] | None = None,
         backplane: Backplane | None = None,
         settings: Settings | None = None,
         debug: bool = False,
