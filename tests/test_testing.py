@@ -199,7 +199,7 @@ async def test_leaving_a_stream_cancels_it() -> None:
     async with TestClient(make()) as client, client.connect("/echo/a") as c:
         stream = c.stream("letters", "x" * 10_000, item=str)
         assert await anext(stream) == "x"
-        await stream.aclose()  # type: ignore[attr-defined]
+        await stream.aclose()
         end = await c.receive(lambda frame: "item" not in frame)
         assert end["error"]["code"] == "cancelled"
         # One argument stands for an array of one: the second has a default.
