@@ -13,6 +13,7 @@ from gatewright.node import Address, Node
 from gatewright.outbox import Outbox
 from gatewright.protocol.close import CloseCode
 from gatewright.protocol.codecs import Codec
+from gatewright.rooms import OWN_ROOM
 from gatewright.types import Handshake, Identity
 
 __all__ = ["Connection"]
@@ -183,5 +184,11 @@ def check_room(room: object, limit: int) -> None:
         raise EventError(ErrorCode.INVALID, "expected a room's name, got an empty one")
     if len(room.encode("utf-8", "replace")) > limit:
         raise EventError(ErrorCode.INVALID, f"a room's name has at most {limit} bytes of UTF-8")
+    if room.startswith(OWN_ROOM):
+        raise EventError(
+            ErrorCode.INVALID,
+            f"a room's name does not begin with {OWN_ROOM!r}: connection ids do, and each is a "
+            "room of its own",
+        )
     if any(category(character) == "Cc" for character in room):
         raise EventError(ErrorCode.INVALID, "a room's name has no control characters")

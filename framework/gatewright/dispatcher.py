@@ -24,6 +24,7 @@ from gatewright.outbox import Outbox
 from gatewright.plans import EventPlan, HookPlan, open_level
 from gatewright.protocol.close import CloseCode
 from gatewright.protocol.codecs import Codec
+from gatewright.rooms import OWN_ROOM
 from gatewright.session import Session
 from gatewright.types import Handshake, Identity, Link
 
@@ -250,7 +251,7 @@ class Dispatcher:
         place, node = opening.place, self.node
         address = Address(place.handshake.namespace, blueprint.template.emits)
         connection = Connection(
-            token_urlsafe(16),
+            OWN_ROOM + token_urlsafe(16),
             node,
             address,
             place.handshake,

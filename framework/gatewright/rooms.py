@@ -1,14 +1,22 @@
 """Who is in which room of a namespace, as the lane of the backplane tells it."""
 
 from collections.abc import Collection, Iterable
-from typing import Protocol
+from typing import Final, Protocol
 
 from gatewright.backplane.base import Batch, Entry, Marker
 from gatewright.outbox import Outbox
 from gatewright.protocol.codecs import Codec
 from gatewright.protocol.outgoing import Outgoing
 
-__all__ = ["Member", "Namespace", "Namespaces"]
+__all__ = ["OWN_ROOM", "Member", "Namespace", "Namespaces"]
+
+
+OWN_ROOM: Final = "~"
+"""What a connection's id begins with, and a room that can be joined must not.
+
+Ids are shown to others, in a list of who is here for instance. If one could be joined, whoever
+knows it could read what is meant for that connection alone.
+"""
 
 
 class Member(Protocol):
@@ -74,10 +82,10 @@ class Namespace:
     def room(self, name: str) -> Collection[Member]:
         """The members of a room; a connection's own id is a room of one."""
         found = self.rooms.get(name)
+        if found is not None:
+            return found.values()
         own = self.members.get(name)
-        if own is None:
-            return found.values() if found is not None else ()
-        return {**(found or {}), own.id: own}.values()
+        return () if own is None else (own,)
 
     def select(
         self,
