@@ -15,7 +15,8 @@ P = TypeVar("P")
 class Handshake(Struct, frozen=True, kw_only=True):
     """The request that opened a connection.
 
-    `headers` has lower-case names; of a repeated header or query field the last value is kept.
+    `headers` has lower-case names; of a repeated header or query field the last value is kept, of
+    `cookie` all of them.
     `auth` is the `auth` of an opening frame or of `connection.authenticate(auth)`; a plain
     WebSocket's handshake has none. `client` is the peer's address as the server reports it.
     """

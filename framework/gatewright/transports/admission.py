@@ -14,8 +14,12 @@ __all__ = ["allowed_origin", "read_handshake"]
 def read_handshake(scope: Scope, namespace: str, path: Mapping[str, str]) -> Handshake:
     """The `Handshake` of an ASGI scope."""
     headers: dict[str, str] = {}
-    for name, value in scope["headers"]:
-        headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+    for raw, value in scope["headers"]:
+        name, text = raw.decode("latin-1").lower(), value.decode("latin-1")
+        if name == "cookie" and name in headers:
+            # HTTP/2 splits it, one field per cookie (RFC 9113, 8.2.3).
+            text = f"{headers[name]}; {text}"
+        headers[name] = text
     client = scope.get("client")
     query = scope.get("query_string", b"").decode("latin-1")
     return Handshake(
@@ -43,7 +47,7 @@ def allowed_origin(handshake: Handshake, scheme: str, origins: tuple[str, ...]) 
         return True
     # Behind a proxy the scheme that the server saw may not be the page's: hosts are compared,
     # with the default ports left out on both sides.
-    own = _host(f"{_HTTP.get(scheme, scheme)}://{handshake.headers.get('host')}")
+    own = _host(f"{_HTTP.get(scheme, scheme)}://{handshake.headers.get('host', '')}")
     return own is not None and _host(origin) == own
 
 
@@ -51,11 +55,13 @@ _HTTP: dict[str, str] = {"ws": "http", "wss": "https"}
 _PORTS: dict[str, int] = {"http": 80, "https": 443}
 
 
-def _host(url: str) -> tuple[str | None, int | None] | None:
+def _host(url: str) -> tuple[str, int | None] | None:
+    """Host and port of a page, None for what no page of a web server has."""
     try:
         parts = urlsplit(url)
         port = parts.port or _PORTS.get(parts.scheme)
     except ValueError:
         return None
-    default = port in _PORTS.values()
-    return parts.hostname, None if default else port
+    if parts.scheme not in _PORTS or not parts.hostname:
+        return None
+    return parts.hostname, None if port in _PORTS.values() else port
