@@ -81,7 +81,7 @@ class Gatewright:
             for path in sorted(self._blueprint.namespaces, key=_specific)
         ]
         self._router = Router(self._routes, default=_nowhere, lifespan=self.lifespan)
-        check_injection(self._blueprint, self._build(()))
+        check_injection(self._blueprint, self._build(()), self._build((), opening=True))
 
     @property
     def routes(self) -> list[BaseRoute]:
@@ -172,7 +172,8 @@ class Gatewright:
             raise NotStartedError("the application is not running: its lifespan has not started")
         return self._container
 
-    def _build(self, overrides: Modules) -> Container:
+    def _build(self, overrides: Modules, *, opening: bool = False) -> Container:
+        """A container; one for `opening` knows what is there before a connection exists."""
         app: Mapping[type, object] = {
             Emitter: self.emitter,
             Settings: self.settings,
@@ -182,7 +183,7 @@ class Gatewright:
             self._modules,
             overrides=overrides,
             app=app,
-            connection=(Connection, Handshake),
+            connection=(Handshake,) if opening else (Connection, Handshake),
             event=(Context,),
         )
 

@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from gatewright.arguments import Arguments, Payload
 from gatewright.around import GuardBlueprint
@@ -18,6 +18,7 @@ from gatewright.di import Container, Depth
 from gatewright.emitter import Emitter
 from gatewright.errors import StartupError
 from gatewright.guards import Guards
+from gatewright.identities import Authenticate
 from gatewright.node import Address, Node
 from gatewright.plans import EventPlan, HookPlan
 
@@ -32,13 +33,16 @@ class GatewayPlan:
         self.hooks = hooks
 
 
-def check_injection(blueprint: Blueprint, container: Container) -> None:
-    """Raise `StartupError` for whatever the container could not provide."""
+def check_injection(blueprint: Blueprint, container: Container, opening: Container) -> None:
+    """Raise `StartupError` for whatever the container could not provide.
+
+    `opening` is another one, with only what is there while a connection opens.
+    """
     for each in _gateways(blueprint):
         container.create_recipe(each.gateway.cls, each.emitters, at=Depth.APP)
     for target in _classes(blueprint):
         _check_around(target, container)
-    for parameter, where, depth in _injections(blueprint):
+    for parameter, where, depth, opens in _injections(blueprint):
         inner = f"{where}, parameter {parameter.name!r}"
         try:
             recipe = container.recipe(parameter.kind)
@@ -54,6 +58,16 @@ def check_injection(blueprint: Blueprint, container: Container) -> None:
                 got=f"Inject[{describe(parameter.kind)}], which needs the {recipe.level} level",
                 fix=f"Take it in a handler, or scope it to the {depth}.",
             )
+        if opens:
+            try:
+                opening.recipe(parameter.kind)
+            except StartupError as error:
+                raise StartupError(
+                    f"{inner}: {error.where}",
+                    expected="only what is known while a connection opens",
+                    got="Connection, which does not exist yet",
+                    fix="Take Handshake, or put the guard on the handler.",
+                ) from None
 
 
 class Compiler:
@@ -72,7 +86,7 @@ class Compiler:
     async def prepare(self) -> None:
         """Create everything of the application's level that any plan takes."""
         container = self._container
-        for parameter, _, _ in _injections(self._blueprint):
+        for parameter, *_ in _injections(self._blueprint):
             kind = parameter.kind
             if kind not in self._injected and container.recipe(kind).level is Depth.APP:
                 self._injected[kind] = await container.aget(kind)
@@ -195,22 +209,32 @@ def _classes(blueprint: Blueprint) -> Iterable[type]:
     return (target for target in targets if inspect.isclass(target))
 
 
-def _injections(blueprint: Blueprint) -> Iterable[tuple[Parameter, str, Depth]]:
-    """Every `Inject[T]` parameter, where it stands, and the narrowest level that is there."""
-    found: list[tuple[Parameter, str, Depth]] = []
-    guards = list(blueprint.guards)
-    if (known := blueprint.authenticate) is not None:
-        found += [(parameter, known.where, Depth.EVENT) for parameter in known.parameters]
+class _Injection(NamedTuple):
+    parameter: Parameter
+    where: str
+    depth: Depth = Depth.EVENT
+    """The narrowest level that is there."""
+    opens: bool = False
+    """Whether it is also asked for before there is a connection."""
+
+
+def _injections(blueprint: Blueprint) -> Iterable[_Injection]:
+    """Every `Inject[T]` parameter."""
+    found: list[_Injection] = []
+    opening: list[GuardBlueprint | Authenticate] = [*blueprint.guards]
+    if blueprint.authenticate is not None:
+        opening.append(blueprint.authenticate)
     for each in _gateways(blueprint):
-        guards += each.guards
+        opening += each.guards
         for handler in each.gateway.handlers.values():
-            found += [(parameter, handler.where, Depth.EVENT) for parameter in handler.parameters]
-            guards += each.handler_guards[handler.event]
+            found += [_Injection(p, handler.where) for p in handler.parameters]
+            for guard in each.handler_guards[handler.event]:
+                found += [_Injection(p, guard.where) for p in guard.parameters]
         for hook in each.gateway.hooks.values():
             depth = Depth.APP if hook.kind in ("on_start", "on_stop") else Depth.EVENT
-            found += [(parameter, hook.where, depth) for parameter in hook.parameters]
-    found += [(each, guard.where, Depth.EVENT) for guard in guards for each in guard.parameters]
-    return (each for each in found if each[0].source is Source.INJECT)
+            found += [_Injection(p, hook.where, depth) for p in hook.parameters]
+    found += [_Injection(p, each.where, opens=True) for each in opening for p in each.parameters]
+    return (each for each in found if each.parameter.source is Source.INJECT)
 
 
 def _check_around(target: type, container: Container) -> None:

@@ -220,6 +220,33 @@ def test_something_narrower_at_the_start() -> None:
     )
 
 
+def test_a_connection_behind_what_a_guard_at_opening_takes() -> None:
+    def guard(visitor: Inject[Visitor]) -> bool:
+        return True
+
+    async def authenticate(visitor: Inject[Visitor]) -> Identity[str] | None:
+        return None
+
+    rest = (
+        "parameter 'visitor': Visitor -> Connection: expected only what is known while a "
+        "connection opens, got Connection, which does not exist yet. "
+        "Take Handshake, or put the guard on the handler."
+    )
+    assert refused(Chat, modules=[Storage], guards=[guard]) == (
+        f"Gatewright(guards=…): guard, {rest}"
+    )
+    guarded = gateway("/chat", guards=[guard])(type("Chat", (Base,), {}))
+    assert refused(guarded, modules=[Storage]) == f"Chat, guards: guard, {rest}"
+    assert refused(Chat, modules=[Storage], authenticate=authenticate) == (
+        f"authenticate=authenticate, {rest}"
+    )
+
+    async def say(self: Any, text: str) -> None: ...
+
+    method = on("say", guards=[guard])(say)
+    accepted(gateway("/chat")(type("Chat", (), {"say": method})), modules=[Storage])
+
+
 def test_what_each_place_may_take() -> None:
     @gateway("/tasks")
     class Tasks(Base):
