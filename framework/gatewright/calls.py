@@ -55,6 +55,7 @@ class Calls:
         # ids count up, with holes.
         self._ids = count(1)
         self._pending: dict[int, _Pending] = {}
+        self._readers: dict[str, asyncio.Future[None]] = {}
 
     def __len__(self) -> int:
         return len(self._pending)
@@ -74,6 +75,10 @@ class Calls:
         finished = asyncio.get_running_loop().create_future()
         pending = _Pending(reply, {member.id for member in members}, finished)
         self._pending[call_id] = pending
+        for id in pending.waiting & self._readers.keys():
+            reader = self._readers.pop(id)
+            if not reader.done():
+                reader.set_result(None)
         try:
             send(members, Outgoing(event, data, call_id))
             for member in members:
@@ -89,6 +94,16 @@ class Calls:
         finally:
             del self._pending[call_id]
         return Answers(pending.answers, pending.errors)
+
+    def pause(self, member: str, reader: asyncio.Future[None]) -> bool:
+        """Let the reader of a connection wait for a future, which the next call to it ends.
+
+        False when its client is being asked already: the answer must be read.
+        """
+        if any(member in pending.waiting for pending in self._pending.values()):
+            return False
+        self._readers[member] = reader
+        return True
 
     def answer(self, member: Member, envelope: Envelope) -> bool:
         """Take a client's answer; False when nobody waits for it (any more)."""
@@ -116,6 +131,7 @@ class Calls:
 
     def lost(self, member: str) -> None:
         """A connection is gone: nobody waits for it any longer."""
+        self._readers.pop(member, None)
         for pending in self._pending.values():
             if member in pending.waiting:
                 self._lose(pending, member)

@@ -88,9 +88,11 @@ class Session:
         return len(self._inbox) >= self._max_inbox
 
     async def room(self) -> None:
-        """Wait until the inbox has room again."""
+        """Wait until the inbox has room again, or a handler asks the client something."""
         while self.full and not self._over:
             self._room = asyncio.get_running_loop().create_future()
+            if not self._node.calls.pause(self.connection.id, self._room):
+                return
             await self._room
 
     def feed(self, message: str | bytes) -> None:
@@ -187,6 +189,10 @@ class Session:
         # Known events only: a client's inventions must not fill a table.
         if not self._limits.event(event):
             self._refuse_rate(call_id, event)
+            return
+        if self.full:
+            # Read only for the answer behind it: there is no place for it to wait.
+            self._replies.fail(call_id, event, EventError(ErrorCode.TOO_MANY, "too many messages"))
             return
         if call_id is not None:
             if call_id in self._open:

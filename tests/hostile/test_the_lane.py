@@ -396,3 +396,67 @@ async def test_a_stream_inside_an_interceptors_is_closed_before_its_resources() 
         end = await ana.receive(lambda frame: "error" in frame)
         assert end["error"]["code"] == "cancelled"
         assert seen == ["interceptor", "handler", "resource"]
+
+
+@pytest.mark.parametrize("first", ["ask", "note"])
+async def test_an_answer_is_read_however_many_messages_wait(first: str) -> None:
+    asked = asyncio.Event()
+
+    @gateway("/x", emits=[Asked])
+    class Gateway:
+        @on("note")
+        async def note(self) -> None:
+            await asked.wait()
+
+        @on("ask")
+        async def ask(self, connection: Connection) -> str:
+            asked.set()
+            return await connection.call(Asked(), str, timeout=60)
+
+        @on("ping")
+        async def ping(self) -> str:
+            return "pong"
+
+    settings = Settings(inbox=4)
+    async with running(Gateway, settings=settings) as client, client.connect("/x") as ana:
+        if first == "note":  # so that reading has paused before anybody is asked
+            await ana.emit("note")
+        await ana.send({"event": "ask", "id": 9})
+        for _ in range(10):
+            await ana.emit("note")
+        await settle()
+        asked.set()
+        await ana.answer(await ana.receive(lambda frame: "id" in frame), "answer")
+        assert (await ana.receive(lambda frame: frame.get("id") == 9))["data"] == "answer"
+        assert await ana.call("ping") == "pong"
+        refused = [frame["data"]["code"] for frame in ana.received()]
+        assert set(refused) == {"too_many"}
+        assert len(refused) < 10
+
+
+async def test_reading_pauses_again_once_the_answer_is_there() -> None:
+    go = asyncio.Event()
+    notes: list[int] = []
+
+    @gateway("/x", emits=[Asked])
+    class Gateway:
+        @on("note")
+        async def note(self, number: int) -> None:
+            await go.wait()
+            notes.append(number)
+
+        @on("ask")
+        async def ask(self, connection: Connection) -> None:
+            await connection.call(Asked(), str)
+
+    settings = Settings(inbox=4)
+    async with running(Gateway, settings=settings) as client, client.connect("/x") as ana:
+        await ana.emit("ask")
+        await ana.answer(await ana.receive(), "answer")
+        for number in range(50):
+            await ana.emit("note", number)
+        await settle()
+        go.set()
+        await until(lambda: len(notes) == 50)
+        assert notes == list(range(50))
+        assert ana.received() == []
