@@ -82,7 +82,7 @@ async def test_nobody_acts_without_a_nickname(client: TestClient, event: str, da
 
 
 @pytest.mark.parametrize(
-    ("event", "data", "path"),
+    ("event", "data", "where"),
     [
         ("register", {"nickname": 7, "secret": "x" * 16}, "$.nickname"),
         ("register", {"nickname": "Ana", "secret": "short"}, "$.secret"),
@@ -92,14 +92,14 @@ async def test_nobody_acts_without_a_nickname(client: TestClient, event: str, da
         ("join", -1, "$"),
     ],
 )
-async def test_payloads_are_checked(client: TestClient, event: str, data: Any, path: str) -> None:
+async def test_payloads_are_checked(client: TestClient, event: str, data: Any, where: str) -> None:
     async with client.connect("/miaou") as ana:
         if event != "register":
             await register(ana, "Ana")
         with pytest.raises(EventError) as refused:
             await ana.call(event, data)
         assert refused.value.code == "invalid"
-        assert refused.value.details == {"path": path}
+        assert refused.value.details == {"path": where}
 
 
 async def test_what_is_said_reaches_the_room(client: TestClient) -> None:
