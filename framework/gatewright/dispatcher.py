@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from secrets import token_urlsafe
-from typing import Any
+from typing import Any, TypeGuard
 
 from msgspec import Struct
 
@@ -233,7 +233,7 @@ class Dispatcher:
         function, arguments = self._authenticate
         async with open_level(context, level, arguments.level):
             identity: object = await (await arguments.call(function, context))
-        if identity is not None and not isinstance(identity, Identity):
+        if not _is_identity(identity):
             raise TypeError(
                 f"authenticate: expected an Identity or None, got {type(identity).__name__}"
             )
@@ -325,3 +325,7 @@ async def _logged(hook: HookPlan, context: Context, level: Level) -> None:
         if (lost := stray(error)) is None:
             raise
         hook.log_failure(context, lost)
+
+
+def _is_identity(value: object) -> TypeGuard[Identity[Any] | None]:
+    return value is None or isinstance(value, Identity)
