@@ -102,7 +102,8 @@ def make() -> Gatewright:
 
 async def test_a_binding_is_replaced_for_one_client_only() -> None:
     app = make()
-    async with TestClient(app, overrides=[StoppedClocks()]) as client, client.connect("/echo/a") as c:
+    stopped = TestClient(app, overrides=[StoppedClocks()])
+    async with stopped as client, client.connect("/echo/a") as c:
         assert await c.call("now", reply=str) == "noon"
     async with TestClient(app) as client, client.connect("/echo/a") as c:
         assert await c.call("now", reply=str) == "the real time"
@@ -140,7 +141,7 @@ async def test_a_timeout_lists_what_did_arrive() -> None:
 
 async def test_a_timeout_says_when_nothing_arrived() -> None:
     async with TestClient(make()) as client, client.connect("/echo/a") as c:
-        with pytest.raises(Unexpected, match=r"^expected the event 'x' within 0.01 s; nothing else"):
+        with pytest.raises(Unexpected, match=r"'x' within 0.01 s; nothing else arrived$"):
             await c.expect("x", timeout=0.01)
 
 
