@@ -1,6 +1,6 @@
 """Every backplane there is: whoever adds one adds it here, and the whole contract runs over it."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import pytest
@@ -11,7 +11,7 @@ Factory = Callable[[], AbstractAsyncContextManager[Backplane]]
 
 
 @asynccontextmanager
-async def memory() -> AsyncIterator[Backplane]:
+async def memory() -> AsyncGenerator[Backplane]:
     yield Memory()
 
 
@@ -19,7 +19,9 @@ FACTORIES: dict[str, Factory] = {"memory": memory}
 
 
 @pytest.fixture(params=FACTORIES)
-async def backplane(request: pytest.FixtureRequest, anyio_backend: str) -> AsyncIterator[Backplane]:
+async def backplane(
+    request: pytest.FixtureRequest, anyio_backend: str
+) -> AsyncGenerator[Backplane]:
     """One that has not started."""
     async with FACTORIES[request.param]() as made:
         yield made

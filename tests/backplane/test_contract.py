@@ -1,7 +1,7 @@
 """What every backplane promises its node (`gatewright.backplane.base`)."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 import pytest
@@ -48,7 +48,7 @@ class Lane:
 
 
 @asynccontextmanager
-async def started(backplane: Backplane) -> AsyncIterator[Lane]:
+async def started(backplane: Backplane) -> AsyncGenerator[Lane]:
     lane = Lane()
     await backplane.start(lane)
     try:

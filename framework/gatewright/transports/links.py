@@ -1,22 +1,33 @@
 """The outbox's way to a socket: plain ASGI, or straight to uvicorn's transport."""
 
 import asyncio
+import contextlib
+import socket
+import struct
+import sys
 from collections.abc import Callable
-from typing import Any, Protocol
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, Protocol
 
 from starlette.types import Receive, Scope, Send
 
-try:
+if sys.platform != "win32":
+    import fcntl
+    import termios
+
+if TYPE_CHECKING or find_spec("websockets") is not None:
+    # An extra; where uvicorn's sans-I/O class runs, it is there.
     from websockets.frames import Frame as WebSocketFrame
     from websockets.frames import Opcode
-except ModuleNotFoundError:  # pragma: no cover
-    # An extra; where uvicorn's sans-I/O class runs, it is there.
-    pass
 
 from gatewright.protocol.close import clip_reason
 from gatewright.types import Frame, Link
 
 __all__ = ["EXTENSION", "AsgiLink", "DirectLink", "make_link"]
+
+_NO_LINGER = struct.pack("ii", 1, 0)
+_INT = struct.Struct("i")
+_ZERO = _INT.pack(0)
 
 EXTENSION = "gatewright.protocol"
 """The ASGI extension under which `gatewright.server` hands over its protocol object."""
@@ -26,7 +37,38 @@ class Transport(Protocol):
     """What is asked of a server's transport, asyncio's or uvloop's."""
 
     def abort(self) -> None: ...
+    def get_extra_info(self, name: str) -> Any: ...
     def get_write_buffer_size(self) -> int: ...
+
+
+def drop(transport: Transport) -> None:
+    """Abort a connection in TCP's sense: a reset, and nothing kept.
+
+    A transport's own `abort` forgets its buffer and closes the socket, but the kernel still tries
+    for minutes to deliver what it has, megabytes of it, to a peer that does not read.
+    """
+    sock = transport.get_extra_info("socket")
+    # No TCP, or closed already: then there is nothing to forget.
+    with contextlib.suppress(OSError, AttributeError):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+    transport.abort()
+
+
+def unacknowledged(transport: Transport | None) -> int:
+    """Bytes that the kernel has sent or will send, and the peer has not acknowledged.
+
+    The kernel takes no more from us until a third of its buffer, which may be megabytes, is free
+    again; a peer on a thin line reads all the time and seems to stand still for a minute.
+    """
+    if transport is None or sys.platform == "win32":
+        return 0
+    try:
+        descriptor = transport.get_extra_info("socket").fileno()
+        (size,) = _INT.unpack(fcntl.ioctl(descriptor, termios.TIOCOUTQ, _ZERO))
+    except (OSError, ValueError, AttributeError):
+        # Closed, or no TCP.
+        return 0
+    return int(size)
 
 
 class AsgiLink:
@@ -52,7 +94,7 @@ class AsgiLink:
 
     @property
     def taken(self) -> int:
-        return self._given - self.backlog
+        return self._given - self.backlog - unacknowledged(self._transport)
 
     def write(self, frames: list[Frame]) -> bool:
         return False
@@ -66,7 +108,7 @@ class AsgiLink:
 
     def abort(self) -> None:
         if self._transport is not None:
-            self._transport.abort()
+            drop(self._transport)
         # Leaving the application is the most that plain ASGI can do.
         self._cut()
 
@@ -94,7 +136,7 @@ class DirectLink:
 
     @property
     def taken(self) -> int:
-        return self._given - self.backlog
+        return self._given - self.backlog - unacknowledged(self._protocol.transport)
 
     def write(self, frames: list[Frame]) -> bool:
         protocol = self._protocol
@@ -133,7 +175,7 @@ class DirectLink:
         await self._send({"type": "websocket.close", "code": code, "reason": clip_reason(reason)})
 
     def abort(self) -> None:
-        self._protocol.transport.abort()
+        drop(self._protocol.transport)
 
 
 def wire(frame: Frame) -> bytes:
