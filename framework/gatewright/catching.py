@@ -1,6 +1,7 @@
 """From an exception to the error that the caller gets."""
 
 import asyncio
+import contextlib
 import inspect
 import logging
 import re
@@ -12,7 +13,7 @@ import msgspec
 from gatewright.context import Context
 from gatewright.errors import ErrorCode, EventError
 
-__all__ = ["Catchers", "event_error", "stray"]
+__all__ = ["Catchers", "event_error", "forgive", "stray"]
 
 logger: logging.Logger = logging.getLogger("gatewright")
 
@@ -91,6 +92,19 @@ def stray(error: asyncio.CancelledError) -> Exception | None:
     lost = RuntimeError("expected a result, but what was awaited for it has been cancelled")
     lost.__cause__ = error
     return lost
+
+
+async def forgive(task: "asyncio.Task[Any]") -> None:
+    """Take back every cancellation of this task, the current one: what it was meant for is over.
+
+    The client's own, one that a handler made and swallowed, or one that asyncio's `TaskGroup`
+    (before Python 3.13) leaves behind when a child fails while the group waits for it.
+    """
+    while task.uncancel():
+        pass
+    # What was not delivered yet is delivered here, and not to the next handler.
+    with contextlib.suppress(asyncio.CancelledError):
+        await asyncio.sleep(0)
 
 
 def event_error(error: Exception) -> EventError | None:

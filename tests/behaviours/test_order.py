@@ -230,7 +230,7 @@ async def test_a_drop_is_seen_while_a_handler_runs_and_the_handler_is_finished()
             await until(lambda: slow.log == ["a starts"])
             (session,) = app.app._dispatcher._sessions  # type: ignore[union-attr]
             ana.drop()
-            await until(lambda: session._over)
+            await until(lambda: session._lanes.over)
             slow.gate("a").set()
             slow.gate("b").set()
         left.set()

@@ -250,7 +250,7 @@ async def test_cancel_reaches_a_stream_that_waits_for_room() -> None:
         await ana.send({"event": "big", "data": 50, "id": 1})
         await until(lambda: session.connection.outbox.size > 2000)
         await ana.send({"op": "cancel", "id": 1})
-        await until(lambda: not session._streams)
+        await until(lambda: not session._lanes._streams)
         gate.set()
         while "item" in (frame := await ana.receive()):
             pass
