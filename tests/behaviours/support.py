@@ -1,4 +1,4 @@
-"""What these tests share: an application around gateways, and events to wait for."""
+"""What these tests share: an application around gateways, a greeting, and events to wait for."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -6,10 +6,14 @@ from typing import Any
 
 import pytest
 
-from gatewright import EventError, Gatewright
+from gatewright import Event, EventError, Gatewright
 from gatewright.testing import TestClient, TestConnection
 
-__all__ = ["ends", "running", "until"]
+__all__ = ["Welcome", "ends", "running", "until"]
+
+
+class Welcome(Event, event="welcome"):
+    text: str
 
 
 def running(*gateways: type, overrides: Sequence[Any] = (), **options: Any) -> TestClient:

@@ -1,4 +1,4 @@
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
@@ -104,7 +104,7 @@ async def test_routes_and_lifespan_plug_into_starlette() -> None:
         return JSONResponse(seq)
 
     @asynccontextmanager
-    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+    async def lifespan(app: Starlette) -> AsyncGenerator[None]:
         log.append("own starts")
         async with gatewright.lifespan(app):
             yield
@@ -230,7 +230,7 @@ async def test_two_applications_side_by_side_in_one_server() -> None:
     one, two = realtime(), realtime()
 
     @asynccontextmanager
-    async def lifespan(app: object) -> AsyncIterator[None]:
+    async def lifespan(app: object) -> AsyncGenerator[None]:
         async with one.lifespan(app), two.lifespan(app):
             yield
 

@@ -1,7 +1,7 @@
 """A client over a real socket, with the words of `TestConnection` that these tests use."""
 
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager, suppress
 from itertools import count
 from typing import Any
@@ -71,7 +71,7 @@ async def opened(
     headers: dict[str, str] | None = None,
     subprotocols: Sequence[str] | None = None,
     compression: str | None = None,
-) -> AsyncIterator[Wire]:
+) -> AsyncGenerator[Wire]:
     """Open a real socket; raises `Refused` as the test client does."""
     try:
         socket = await connect(
