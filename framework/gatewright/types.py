@@ -64,7 +64,7 @@ class Gap(Struct, frozen=True):
 class Frame:
     """An encoded message, made once and shared by every receiver of its wire format."""
 
-    __slots__ = ("_message", "binary", "data", "size", "wire")
+    __slots__ = ("_text", "binary", "data", "size", "wire")
 
     def __init__(self, data: bytes, *, binary: bool = False) -> None:
         """`data` is UTF-8 unless it is `binary`."""
@@ -73,20 +73,21 @@ class Frame:
         self.size: int = len(data)
         self.wire: bytes | None = None
         """The same with its WebSocket header, once a link has asked a library for it."""
-        self._message: dict[str, object] | None = None
+        self._text: str | None = None
 
     @property
     def payload(self) -> str | bytes:
         """What a client gets: text or bytes."""
-        return self.data if self.binary else self.data.decode()
+        if self.binary:
+            return self.data
+        if self._text is None:
+            self._text = self.data.decode()
+        return self._text
 
     @property
     def message(self) -> dict[str, object]:
-        """The ASGI message; it is only read, so it is the same for every receiver."""
-        if self._message is None:
-            kind = "bytes" if self.binary else "text"
-            self._message = {"type": "websocket.send", kind: self.payload}
-        return self._message
+        """The ASGI message; a new one for every receiver, since middleware may change it."""
+        return {"type": "websocket.send", "bytes" if self.binary else "text": self.payload}
 
 
 class Link(Protocol):

@@ -199,7 +199,8 @@ def _size(payload: str | bytes) -> int:
 
 
 def _reason(message: Message) -> DisconnectReason:
-    code = message.get("code", CloseCode.GOING_AWAY)
+    # Some servers say None where they know nothing.
+    code: int = message.get("code") or CloseCode.GOING_AWAY
     return DisconnectReason(int(code), message.get("reason") or "")
 
 
