@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from copy import copy
+from copy import deepcopy
 from typing import Any, TypeAlias, cast
 
 import msgspec
@@ -146,7 +146,7 @@ class Payload:
             # No data at all: the default, an empty list of arguments, or null.
             if self._default is not ...:
                 # A default belongs to one call, not to the function for all of them.
-                context.payload = copy(self._default)
+                context.payload = deepcopy(self._default)
                 return
             data = codec.empty if self._several else codec.null
         elif self._several:

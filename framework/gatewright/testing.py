@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from http.cookies import SimpleCookie
 from itertools import count
-from typing import Any, Literal, Self, overload
+from typing import Any, Literal, Self, get_origin, overload
 from urllib.parse import quote, unquote, urlencode
 
 import msgspec
@@ -226,7 +226,7 @@ class TestConnection:
 
         Events that came earlier and were not asked for yet count; others stay for later.
         """
-        name = event if isinstance(event, str) else event.__event__
+        name = event if isinstance(event, str) else (get_origin(event) or event).__event__
         frame = await self._wait(
             lambda frame: frame.get("event") == name, f"the event {name!r}", timeout
         )

@@ -1,6 +1,9 @@
 """Whether msgspec can read a payload's type, asked before the first message."""
 
 from collections.abc import Iterable, Sequence
+from copy import deepcopy
+from enum import Enum
+from functools import partial
 from typing import Any, cast, get_origin
 
 import msgspec
@@ -22,12 +25,12 @@ def payload_type(name: str, parameters: Sequence[Parameter]) -> Any:
         default: object = parameter.default
         if default is ...:
             fields.append((parameter.name, parameter.kind))
-        elif isinstance(default, list | dict | set | bytearray):
-            # A default belongs to one call, not to the function for all of them.
-            copy = cast(Any, default).copy
-            fields.append((parameter.name, parameter.kind, msgspec.field(default_factory=copy)))
-        else:
+        elif default is None or isinstance(default, str | int | float | bytes | Enum):
             fields.append((parameter.name, parameter.kind, default))
+        else:
+            # A default belongs to one call, not to the function for all of them.
+            new = msgspec.field(default_factory=partial(deepcopy, default))
+            fields.append((parameter.name, parameter.kind, new))
     return msgspec.defstruct(name, fields, array_like=True)
 
 
@@ -51,11 +54,12 @@ def check_decodable(kind: Any, where: str, *, hooked: bool) -> None:
     if custom is not None:
         outermost = custom is kind or get_origin(kind) is custom
         name = describe(kind if outermost else custom)
+        fix = f"Did you mean Inject[{name}]? A payload of this type needs a dec_hook."
         raise StartupError(
             where,
             expected="a type that msgspec can decode, as the payload",
             got=name if outermost else f"{name} in {describe(kind)}",
-            fix=f"Did you mean Inject[{name}]? A payload of this type needs a dec_hook.",
+            fix="Write Any for data of every kind." if custom is object else fix,
         )
 
 
