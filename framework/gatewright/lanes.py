@@ -61,7 +61,7 @@ class Lanes:
         self._inbox: deque[Call] = deque()
         self._calls: dict[int, Call] = {}
         self._lanes: list[asyncio.Task[None]] = []
-        self._streams: set[asyncio.Task[None]] = set()
+        self._streams: dict[asyncio.Task[None], Call] = {}
         self._idle: deque[asyncio.Future[None]] = deque()
         self._room: asyncio.Future[None] | None = None
         self._ending = False
@@ -137,8 +137,10 @@ class Lanes:
     async def finish(self, limit: float) -> None:
         """End the streams and handle what waits; after `limit` seconds the rest is cancelled."""
         self.over = self._ending = True
-        for stream in self._streams:
-            stream.cancel()
+        for stream, call in self._streams.items():
+            # A second cancel would break off the clean-up that the client's has begun.
+            if not call.cancelled:
+                stream.cancel()
         for waiting in self._idle:
             _wake(waiting)
         self._idle.clear()
@@ -160,7 +162,7 @@ class Lanes:
 
     def _done(self, task: asyncio.Task[None]) -> None:
         """A lane or a stream is over: before its time where one raised what is no `Exception`."""
-        self._streams.discard(task)
+        self._streams.pop(task, None)
         error = None if task.cancelled() else task.exception()
         if error is not None:
             logger.error("%r: a handler ended its task", self._connection, exc_info=error)
@@ -190,7 +192,7 @@ class Lanes:
                     if self.over:
                         continue
                     stream = loop.create_task(self._stream(call))
-                    self._streams.add(stream)
+                    self._streams[stream] = call
                     stream.add_done_callback(self._done)
                 else:
                     call.task = task

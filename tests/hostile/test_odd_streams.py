@@ -157,3 +157,35 @@ async def test_a_stream_inside_an_interceptors_is_closed_before_its_resources() 
         end = await ana.receive(lambda frame: "error" in frame)
         assert end["error"]["code"] == "cancelled"
         assert seen == ["interceptor", "handler", "resource"]
+
+
+async def test_a_drop_does_not_break_off_the_clean_up_that_a_cancel_has_begun() -> None:
+    began, go = asyncio.Event(), asyncio.Event()
+    seen: list[str] = []
+
+    @gateway("/x")
+    class Gateway:
+        @on("items")
+        async def items(self) -> AsyncIterator[int]:
+            try:
+                yield 1
+                await asyncio.Event().wait()
+            finally:
+                began.set()
+                await go.wait()
+                seen.append("cleaned up")
+
+        @on_disconnect
+        async def gone(self) -> None:
+            seen.append("gone")
+
+    async with running(Gateway) as client:
+        async with client.connect("/x") as ana:
+            await ana.send({"event": "items", "id": 1})
+            await ana.receive()
+            await ana.send({"op": "cancel", "id": 1})
+            await began.wait()
+            ana.drop()
+            await settle()
+            go.set()
+        assert seen == ["cleaned up", "gone"]
