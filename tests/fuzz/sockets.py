@@ -9,14 +9,12 @@ error, closes a connection that it need not close, or keeps a task, a room, a ca
 
 import argparse
 import asyncio
-import gc
 import logging
 import random
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -36,6 +34,7 @@ from gatewright import (
 )
 from gatewright.protocol.codecs import Codec, FrameError, JsonCodec, MsgpackCodec
 from tests._support.raw import CLOSE, RawClient, masked
+from tests._support.remains import journal, nothing_remains
 from tests._support.server import Url, serve
 from tests.fuzz.corpus import Mutator, value
 
@@ -339,30 +338,6 @@ def message(mutator: Mutator) -> str | bytes:
     return data if mutator.binary != other else data.decode("utf-8", "replace")
 
 
-class Journal(logging.Handler):
-    """What the server logged that it should not have."""
-
-    EXPECTED = ("Invalid UTF-8 sequence received from client.",)
-
-    def __init__(self) -> None:
-        super().__init__(logging.WARNING)
-        self.entries: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if record.getMessage() not in self.EXPECTED:
-            self.entries.append(self.format(record))
-
-
-@asynccontextmanager
-async def journal() -> AsyncGenerator[list[str]]:
-    handler = Journal()
-    logging.getLogger().addHandler(handler)
-    try:
-        yield handler.entries
-    finally:
-        logging.getLogger().removeHandler(handler)
-
-
 async def run(frames: int, seed: int) -> tuple[int, Counter[str]]:
     """Attack a server with so many frames; raises `Finding`, or returns what was sent and came."""
     settings = Settings(
@@ -371,7 +346,8 @@ async def run(frames: int, seed: int) -> tuple[int, Counter[str]]:
     realtime = Gatewright(gateways=[Target], settings=settings)
     before = asyncio.all_tasks()
     total, sent = Counter[str](), 0
-    async with journal() as entries:
+    expected = "Invalid UTF-8 sequence received from client."
+    async with journal(logging.WARNING, expected) as entries:
         async with serve(realtime, ws="websockets-sansio") as url:
             during = asyncio.all_tasks()
             mutators = [Mutator(seed, binary=binary) for binary in (False, True)]
@@ -380,41 +356,14 @@ async def run(frames: int, seed: int) -> tuple[int, Counter[str]]:
             ):
                 sent += done
                 total += ends
-            await _settled(realtime, during)
+            if kept := await nothing_remains(realtime, during):
+                raise Finding(f"what is left: {kept}")
         left = asyncio.all_tasks() - before
         if left:
             raise Finding(f"{len(left)} tasks are left: {list(left)[:3]!r}")
     if entries:
         raise Finding(f"{len(entries)} log entries, the first: {entries[0]}")
     return sent, total
-
-
-async def _settled(realtime: Gatewright, tasks: "set[asyncio.Task[Any]]") -> None:
-    """Wait until nothing of any connection is left; raises `Finding` with what is."""
-    dispatcher = realtime._dispatcher
-    assert dispatcher is not None
-    node = dispatcher.node
-
-    def kept() -> dict[str, int]:
-        counts = {
-            "connections": len(realtime),
-            "namespaces": len(node.namespaces),
-            "calls to clients": len(node.calls),
-            "sequences with members": len(node.backplane._live),  # type: ignore[attr-defined]
-            "tasks": len(asyncio.all_tasks() - tasks),
-        }
-        return {what: count for what, count in counts.items() if count}
-
-    try:
-        async with asyncio.timeout(20):
-            while kept():
-                await asyncio.sleep(0.01)
-    except TimeoutError:
-        raise Finding(f"what is left: {kept()}") from None
-    gc.collect()
-    sessions = [each for each in gc.get_objects() if isinstance(each, Connection)]
-    if sessions:
-        raise Finding(f"{len(sessions)} connections are still in memory")
 
 
 def main(arguments: list[str] | None = None) -> int:
