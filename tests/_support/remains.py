@@ -40,6 +40,9 @@ async def nothing_remains(realtime: Gatewright, tasks: "set[asyncio.Task[Any]]")
     return {"connections in memory": connections} if connections else {}
 
 
+_LOGGERS = ("gatewright", "uvicorn", "uvicorn.error")
+
+
 class _Journal(logging.Handler):
     def __init__(self, level: int, expected: Iterable[str]) -> None:
         super().__init__(level)
@@ -58,12 +61,13 @@ async def journal(level: int, *expected: str) -> AsyncGenerator[list[str]]:
     What is below is not logged at all: pytest keeps records, and these name connections.
     """
     handler = _Journal(level, expected)
-    ours = logging.getLogger("gatewright")
-    before = ours.level
-    ours.setLevel(level)
+    before = {logging.getLogger(name): logging.getLogger(name).level for name in _LOGGERS}
+    for logger in before:
+        logger.setLevel(level)
     logging.getLogger().addHandler(handler)
     try:
         yield handler.entries
     finally:
         logging.getLogger().removeHandler(handler)
-        ours.setLevel(before)
+        for logger, usual in before.items():
+            logger.setLevel(usual)

@@ -221,7 +221,6 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--ws", default="websockets-sansio", help="uvicorn's WebSocket class")
     options = parser.parse_args(arguments)
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)
     start = time.perf_counter()
     try:
         done, met = asyncio.run(run(options.connections, options.rounds, ws=options.ws))
