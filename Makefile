@@ -77,6 +77,15 @@ docs-serve: $(DEV) ## the site at a local address, following changes
 bench: $(DEV) $(BENCH) ## measure against the peers (benchmarks/README.md; minutes)
 	$(BIN)/python benchmarks/run.py $(ARGS)
 
+.PHONY: fuzz
+fuzz: $(DEV) ## a million mutated frames into the codecs, fifty thousand into a running server
+	$(BIN)/python -m tests.fuzz.codec --frames 1000000
+	$(BIN)/python -m tests.fuzz.sockets --frames 50000
+
+.PHONY: churn
+churn: $(DEV) ## twenty times a thousand connections that come and vanish; nothing may be left
+	$(BIN)/python -m tests.chaos.churn --connections 1000 --rounds 20
+
 .PHONY: hooks
 hooks: $(DEV) ## run the quick checks before every commit
 	$(BIN)/prek install
