@@ -28,7 +28,6 @@ class Lanes:
     """
 
     __slots__ = (
-        "_calls",
         "_connection",
         "_cut",
         "_ending",
@@ -41,6 +40,7 @@ class Lanes:
         "_replies",
         "_room",
         "_streams",
+        "calls",
         "over",
     )
 
@@ -59,24 +59,18 @@ class Lanes:
         self._limit = limit
         self._fallen = fallen
         self._inbox: deque[Call] = deque()
-        self._calls: dict[int, Call] = {}
         self._lanes: list[asyncio.Task[None]] = []
         self._streams: dict[asyncio.Task[None], Call] = {}
         self._idle: deque[asyncio.Future[None]] = deque()
         self._room: asyncio.Future[None] | None = None
         self._ending = False
         self._cut = False
+        self.calls: dict[int, Call] = {}
+        """What is under way and wants an answer, by id."""
         self.over: bool = False
         """Whether nothing new is begun: what waits is still handled, streams are not."""
 
     # Calls
-
-    def __len__(self) -> int:
-        """How many calls are under way that want an answer."""
-        return len(self._calls)
-
-    def __contains__(self, call_id: int) -> bool:
-        return call_id in self._calls
 
     @property
     def full(self) -> bool:
@@ -87,16 +81,20 @@ class Lanes:
         self._room = asyncio.get_running_loop().create_future()
         return self._room
 
-    def add(self, call: Call) -> None:
+    def add(self, call: Call) -> bool:
+        """Take a call; False when there is no place for it to wait."""
+        if len(self._inbox) >= self._limit:
+            return False
         if call.call_id is not None:
-            self._calls[call.call_id] = call
+            self.calls[call.call_id] = call
         self._inbox.append(call)
         if self._idle:
             _wake(self._idle.popleft())
+        return True
 
     def cancel(self, call_id: int) -> None:
         """End a call as `cancelled`; one that is not under way is passed over."""
-        call = self._calls.get(call_id)
+        call = self.calls.get(call_id)
         # An unknown id is no error: the end of the call and its cancel crossed on the way.
         if call is not None and not call.cancelled:
             call.cancelled = True
@@ -106,11 +104,11 @@ class Lanes:
                 self._end(call, EventError(ErrorCode.CANCELLED))
 
     def _answer(self, call: Call, result: Any) -> None:
-        if call.call_id is not None and self._calls.pop(call.call_id, None) is not None:
+        if call.call_id is not None and self.calls.pop(call.call_id, None) is not None:
             self._replies.answer(call.call_id, call.event, result)
 
     def _end(self, call: Call, error: EventError) -> None:
-        if call.call_id is None or self._calls.pop(call.call_id, None) is not None:
+        if call.call_id is None or self.calls.pop(call.call_id, None) is not None:
             self._replies.fail(call.call_id, call.event, error)
 
     # Beginning and end
@@ -234,7 +232,7 @@ class Lanes:
     async def _stream(self, call: Call) -> None:
         plan, codec, outbox = call.plan, self._connection.codec, self._connection.outbox
         call_id = call.call_id
-        if call_id is None or call_id not in self._calls:
+        if call_id is None or call_id not in self.calls:
             # Cancelled, and answered, before its first step.
             return
         call.task = asyncio.current_task()

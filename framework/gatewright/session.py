@@ -162,15 +162,12 @@ class Session:
         if not self._limits.event(event):
             self._refuse_rate(call_id, event)
             return
-        if self._lanes.full:
-            # Read only for the answer behind it: there is no place for it to wait.
-            self._replies.fail(call_id, event, EventError(ErrorCode.TOO_MANY, "too many messages"))
-            return
         if call_id is not None:
-            if call_id in self._lanes:
+            calls = self._lanes.calls
+            if call_id in calls:
                 # Sent again before its end: the one answer serves both.
                 return
-            if len(self._lanes) >= self._max_calls:
+            if len(calls) >= self._max_calls:
                 message = f"more than {self._max_calls} calls under way"
                 self._replies.fail(call_id, event, EventError(ErrorCode.TOO_MANY, message))
                 return
@@ -178,7 +175,9 @@ class Session:
             message = "expected a call with an id: this event answers with a stream"
             self._replies.fail(None, event, EventError(ErrorCode.INVALID, message))
             return
-        self._lanes.add(Call(self._place, event, envelope.data, call_id, plan))
+        if not self._lanes.add(Call(self._place, event, envelope.data, call_id, plan)):
+            # Read only for the answer behind it, which a handler waits for.
+            self._replies.fail(call_id, event, EventError(ErrorCode.TOO_MANY, "too many messages"))
 
     def _control(self, envelope: Envelope) -> None:
         if envelope.op != "cancel" or not isinstance(envelope.id, int):
