@@ -7,7 +7,7 @@ from typing import Any, Generic, Protocol
 from msgspec import Struct
 from typing_extensions import TypeVar
 
-__all__ = ["DisconnectReason", "Frame", "Gap", "Handshake", "Identity", "Link"]
+__all__ = ["DisconnectReason", "Frame", "Gap", "Handshake", "Identity", "Link", "Position"]
 
 P = TypeVar("P")
 
@@ -59,6 +59,29 @@ class Gap(Struct, frozen=True):
     rooms: tuple[str, ...]
     epoch: str
     seq: int
+
+
+class Position(Struct, frozen=True):
+    """A place in a namespace's sequence: after entry `seq` of `epoch`.
+
+    As text it is `epoch-seq`, which Socket.IO clients keep as their offset.
+    """
+
+    epoch: str
+    seq: int
+
+    def __str__(self) -> str:
+        return f"{self.epoch}-{self.seq}"
+
+    @classmethod
+    def parse(cls, text: object) -> "Position | None":
+        """Read the text form; None for anything else, whatever a client made of it."""
+        if not isinstance(text, str) or len(text) > 64:
+            return None
+        epoch, dash, seq = text.rpartition("-")
+        if not (epoch and dash and seq.isascii() and seq.isdigit() and len(seq) <= 16):
+            return None
+        return cls(epoch, int(seq))
 
 
 class Frame:

@@ -22,6 +22,11 @@ class Outgoing:
         self.id: int | UnsetType = id
         self._frames: dict[str, Frame] = {}
 
+    @property
+    def size(self) -> int:
+        """Bytes of the largest frame made so far: what it costs to keep."""
+        return max((frame.size for frame in self._frames.values()), default=0)
+
     def frame(self, codec: Codec) -> Frame:
         """The frame in one wire format; raises what the encoder raises, the first time only."""
         frame = self._frames.get(codec.name)
