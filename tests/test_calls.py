@@ -32,7 +32,7 @@ async def test_who_has_said_goodbye_is_not_waited_for() -> None:
     ana, ben = Listener("ana", flusher), Listener("ben", flusher)
     ben.outbox.close(4500)
     calls.lost("ben")
-    asking = asyncio.create_task(calls.call([ana, ben], "ask", None, int, timeout=5))
+    asking = asyncio.create_task(calls.call("/", [ana, ben], "ask", None, int, timeout=5))
     calls.answer(ana, answer(await asked(ana), b"1"))
     answers: Answers[int] = await asking
     assert answers == [1]
@@ -45,7 +45,7 @@ async def test_nobody_is_waited_for_when_all_have_said_goodbye() -> None:
     calls = Calls()
     ana = Listener("ana", Flusher(10))
     ana.outbox.close(4500)
-    answers = await calls.call([ana], "ask", None, int, timeout=5)
+    answers = await calls.call("/", [ana], "ask", None, int, timeout=5)
     assert (list(answers), list(answers.errors)) == ([], ["ana"])
     await ana.outbox.aclose()
 
@@ -65,7 +65,7 @@ def broken_hook(kind: type, value: Any) -> Any:
 async def test_a_hook_that_breaks_on_an_answer_is_the_callers_error() -> None:
     calls = Calls()
     ana = Listener("ana", Flusher(10), codec=JsonCodec(broken_hook))
-    asking = asyncio.create_task(calls.call([ana], "ask", None, Custom, timeout=5))
+    asking = asyncio.create_task(calls.call("/", [ana], "ask", None, Custom, timeout=5))
     assert calls.answer(ana, answer(await asked(ana), b"1"))
     answers = await asking
     assert answers.errors["ana"].code == "internal"
@@ -79,7 +79,8 @@ async def test_a_hook_that_breaks_on_an_answer_is_the_callers_error() -> None:
 async def test_an_answer_that_cannot_be_read_is_invalid(data: bytes, code: str) -> None:
     calls = Calls()
     ana = Listener("ana", Flusher(10))
-    asking = asyncio.create_task(calls.call([ana], "ask", None, Odd | list[Any] | str, timeout=5))
+    kind = Odd | list[Any] | str
+    asking = asyncio.create_task(calls.call("/", [ana], "ask", None, kind, timeout=5))
     calls.answer(ana, answer(await asked(ana), data))
     assert (await asking).errors["ana"].code == code
 
@@ -87,7 +88,7 @@ async def test_an_answer_that_cannot_be_read_is_invalid(data: bytes, code: str) 
 async def test_an_answer_counts_once() -> None:
     calls, flusher = Calls(), Flusher(10)
     ana, ben = Listener("ana", flusher), Listener("ben", flusher)
-    asking = asyncio.create_task(calls.call([ana, ben], "ask", None, int, timeout=5))
+    asking = asyncio.create_task(calls.call("/", [ana, ben], "ask", None, int, timeout=5))
     call_id = await asked(ana)
     assert calls.answer(ana, answer(call_id, b"1"))
     assert not calls.answer(ana, answer(call_id, b"2"))

@@ -23,7 +23,7 @@ from gatewright.dispatcher import Dispatcher
 from gatewright.emitter import Emitter
 from gatewright.errors import NotStartedError
 from gatewright.node import Node
-from gatewright.protocol.codecs import DecHook, EncHook, JsonCodec, MsgpackCodec
+from gatewright.protocol.codecs import Codec, DecHook, EncHook, JsonCodec, MsgpackCodec
 from gatewright.protocol.rates import TokenBucket
 from gatewright.settings import Settings
 from gatewright.transports.websocket import WebSocketDoor, deny
@@ -64,7 +64,10 @@ class Gatewright:
         self._modules = tuple(modules)
         self._backplane = backplane
         self._debug = debug
-        self._codecs = (JsonCodec(dec_hook, enc_hook), MsgpackCodec(dec_hook, enc_hook))
+        self._codecs: tuple[Codec, ...] = (
+            JsonCodec(dec_hook, enc_hook),
+            MsgpackCodec(dec_hook, enc_hook),
+        )
         self._dispatcher: Dispatcher | None = None
         self._container: Container | None = None
         self._accepting: TokenBucket | None = None

@@ -135,7 +135,9 @@ class Payload:
         self._several = len(parameters) > 1
         self._default = parameters[0].default if len(parameters) == 1 else ...
         kind = payload_type(name, parameters) if parameters else None
-        self._decoders = {codec.name: codec.decoder(kind) for codec in codecs}
+        self._decoders = {
+            codec.name: codec.decoder(kind, several=self._several) for codec in codecs
+        }
 
     def decode(self, context: Context, codec: Codec) -> None:
         """Set `context.payload`; raises `ValidationError`, or `bad_frame` for what is no data."""

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable, Collection, Iterable
 from functools import lru_cache
 from itertools import count
-from typing import Any, Generic, cast
+from typing import Any, Generic, cast, get_origin
 
 import msgspec
 from typing_extensions import TypeForm, TypeVar
@@ -62,6 +62,7 @@ class Calls:
 
     async def call(
         self,
+        namespace: str,
         members: Collection[Member],
         event: str,
         data: object,
@@ -80,7 +81,7 @@ class Calls:
             if not reader.done():
                 reader.set_result(None)
         try:
-            send(members, Outgoing(event, data, call_id))
+            send(members, Outgoing(event, data, call_id, namespace=namespace))
             for member in members:
                 # Who has said goodbye already may be lost already, and will not be again.
                 if member.outbox.closing:
@@ -150,7 +151,7 @@ class Calls:
 
 @lru_cache(maxsize=1024)
 def _cached(codec: Any, kind: Any) -> Callable[[Any], Any]:
-    decoder: Callable[[Any], Any] = codec.decoder(kind)
+    decoder: Callable[[Any], Any] = codec.decoder(kind, several=_is_tuple(kind))
     return decoder
 
 
@@ -159,4 +160,9 @@ def _decoder(codec: Codec, kind: Any) -> Callable[[Any], Any]:
         return _cached(cast(Any, codec), kind)
     except TypeError:
         # An unhashable type, such as Annotated with a mutable argument.
-        return codec.decoder(kind)
+        return codec.decoder(kind, several=_is_tuple(kind))
+
+
+def _is_tuple(kind: Any) -> bool:
+    """Whether an answer of several arguments is wanted, where a format knows such."""
+    return get_origin(kind) is tuple

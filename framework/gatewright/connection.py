@@ -10,11 +10,11 @@ from typing_extensions import TypeForm, TypeVar
 from gatewright.emitter import Target
 from gatewright.errors import ErrorCode, EventError
 from gatewright.node import Address, Node
-from gatewright.outbox import Outbox
+from gatewright.outbox import Outlet
 from gatewright.protocol.close import CloseCode
 from gatewright.protocol.codecs import Codec
 from gatewright.rooms import OWN_ROOM
-from gatewright.types import Handshake, Identity
+from gatewright.types import Handshake, Identity, Position
 
 __all__ = ["Connection"]
 
@@ -48,7 +48,7 @@ class Connection:
         identity: Identity[Any] | None,
         state: Struct | None,
         codec: Codec,
-        outbox: Outbox,
+        outbox: Outlet,
         *,
         admit: Callable[["Connection", str], Awaitable[None]],
         refresh: Callable[["Connection", object], Awaitable[Identity[Any] | None]],
@@ -56,7 +56,7 @@ class Connection:
         self.id: str = id
         self.handshake: Handshake = handshake
         self.codec: Codec = codec
-        self.outbox: Outbox = outbox
+        self.outbox: Outlet = outbox
         self.joined: set[str] = set()
         self._node = node
         self._address = address
@@ -79,6 +79,11 @@ class Connection:
     def user(self) -> str | None:
         """Who it is, as `authenticate` said; None is anonymous."""
         return self._identity.user if self._identity is not None else None
+
+    @property
+    def position(self) -> Position | None:
+        """Where its node stands in the namespace's sequence."""
+        return self._node.namespaces.position(self.namespace)
 
     @property
     def principal(self) -> Any:

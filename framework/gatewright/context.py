@@ -3,11 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from msgspec import Raw
-
 from gatewright.connection import Connection
 from gatewright.di import Level
 from gatewright.emitter import Emitter
+from gatewright.protocol.frames import Data
 from gatewright.types import DisconnectReason, Gap, Handshake, Identity
 
 __all__ = ["Context", "Place"]
@@ -45,12 +44,12 @@ class Context:
         self,
         place: Place,
         event: str | None = None,
-        data: Raw | bytes = b"",
+        data: Data = b"",
         call_id: int | None = None,
     ) -> None:
         self.place: Place = place
         self.event: str | None = event
-        self.data: Raw | bytes = data
+        self.data: Data = data
         self.call_id: int | None = call_id
         """The caller's id; None where nobody waits for an answer."""
         self.payload: Any = None

@@ -20,13 +20,13 @@ from gatewright.errors import ErrorCode, EventError
 from gatewright.expiry import Expiry
 from gatewright.guards import Guards
 from gatewright.node import Address, Node
-from gatewright.outbox import Outbox
+from gatewright.outbox import Outlet
 from gatewright.plans import EventPlan, HookPlan, open_level
 from gatewright.protocol.close import CloseCode
 from gatewright.protocol.codecs import Codec
 from gatewright.rooms import OWN_ROOM
-from gatewright.session import Session
-from gatewright.types import Handshake, Identity, Link
+from gatewright.session import Entrance, Session
+from gatewright.types import Handshake, Identity
 
 __all__ = ["Dispatcher", "NoSuchPath", "Opening"]
 
@@ -244,8 +244,15 @@ class Dispatcher:
             )
         return identity
 
-    def session(self, path: str, opening: Opening, link: Link, codec: Codec) -> Session:
-        """Give an opened connection its socket: its hooks run, then its events."""
+    def session(
+        self,
+        path: str,
+        opening: Opening,
+        outlet: Outlet,
+        codec: Codec,
+        entrance: Entrance | None = None,
+    ) -> Session:
+        """Give an opened connection its way out: its hooks run, then its events."""
         namespace = self._namespaces[path]
         blueprint = namespace.blueprint
         place, node = opening.place, self.node
@@ -258,7 +265,7 @@ class Dispatcher:
             place.identity,
             blueprint.state() if blueprint.state is not None else None,
             codec,
-            Outbox(link, node.flusher, node.settings.outbox),
+            outlet,
             admit=self._admit(namespace, opening),
             refresh=self._refresh(opening),
         )
@@ -274,6 +281,7 @@ class Dispatcher:
             namespace,
             blueprint.concurrency,
             Expiry(connection),
+            entrance,
         )
         node.namespaces.enter(address.namespace, connection)
         self._sessions.add(session)

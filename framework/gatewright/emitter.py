@@ -79,16 +79,18 @@ class Target:
         that is unnamed or not among the namespace's `emits`.
         """
         node, address = self._bound()
-        outgoing = Outgoing(event_name(event, address), event)
+        namespace = address.namespace
+        outgoing = Outgoing(event_name(event, address), event, namespace=namespace)
         # Encoded before it is sent: what cannot be encoded fails here, with the emitter, and in
         # every format or in none.
-        for codec in node.namespaces.codecs.values() or node.codecs.values():
-            outgoing.frame(codec)
+        for codec in node.namespaces.codecs(namespace) or node.codecs.values():
+            outgoing.prepare(codec)
         if volatile:
+            outgoing.position = node.namespaces.position(namespace)
             send_volatile(self._members(node, address), outgoing, key)
             return None
         entry = Entry(outgoing, self._rooms, self._users, self._out)
-        return await node.backplane.publish(address.namespace, (entry,))
+        return await node.backplane.publish(namespace, (entry,))
 
     async def call(
         self, event: Struct, reply: TypeForm[T], *, timeout: float | None = None
@@ -102,7 +104,7 @@ class Target:
         name = event_name(event, address)
         members = list(self._members(node, address))
         limit = node.settings.call_timeout if timeout is None else timeout
-        return await node.calls.call(members, name, event, reply, limit)
+        return await node.calls.call(address.namespace, members, name, event, reply, limit)
 
     async def join(self, *rooms: str) -> int:
         """Make all of them join rooms; returns how many did, without those who were refused."""

@@ -11,7 +11,6 @@ from gatewright.connection import Connection
 from gatewright.di import Level
 from gatewright.errors import ErrorCode, EventError
 from gatewright.plans import Call
-from gatewright.protocol.frames import Item
 from gatewright.replies import Replies
 
 __all__ = ["Lanes"]
@@ -243,7 +242,7 @@ class Lanes:
                         if call.cancelled or self._ending:
                             # The generator swallowed it, and would go on for ever.
                             raise asyncio.CancelledError
-                        frame = codec.encode(Item(call_id, item))
+                        frame = self._replies.item(call_id, plan.event, item)
                         await outbox.room(frame.size)
                         if outbox.closing:
                             # Nobody hears the rest, and not every generator ever waits.

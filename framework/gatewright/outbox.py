@@ -8,17 +8,31 @@ the event loop produced leaves in one write where the server allows it.
 import asyncio
 import logging
 from collections import deque
-from typing import Final, cast
+from typing import Final, Protocol, cast
 
 from gatewright.protocol.close import CloseCode
 from gatewright.types import Frame, Link
 
-__all__ = ["Flusher", "Outbox"]
+__all__ = ["Flusher", "Outbox", "Outlet"]
 
 logger: logging.Logger = logging.getLogger("gatewright.outbox")
 
 VOLATILE_SHARE: Final = 0.5
 """The part of an outbox that volatile frames may fill: the rest is kept for what must arrive."""
+
+
+class Outlet(Protocol):
+    """Where a connection's frames go: a socket's outbox, or its share of one."""
+
+    @property
+    def closing(self) -> bool: ...
+    def push(self, frame: Frame) -> None: ...
+    def push_volatile(self, frame: Frame, key: str | None = None) -> bool: ...
+    async def room(self, wanted: int = 0) -> None: ...
+    def close(self, code: int, reason: str = "") -> None: ...
+    def lose(self) -> None: ...
+    def abort(self) -> None: ...
+    async def aclose(self) -> None: ...
 
 
 class _Latest:

@@ -6,8 +6,6 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Protocol, cast
 
-from msgspec import Raw
-
 from gatewright.arguments import Arguments, Payload
 from gatewright.catching import Catchers
 from gatewright.context import Context, Place
@@ -16,6 +14,7 @@ from gatewright.errors import EventError
 from gatewright.guards import Guards
 from gatewright.interceptors import Around, wrap
 from gatewright.protocol.codecs import Codec
+from gatewright.protocol.frames import Data
 
 logger: logging.Logger = logging.getLogger("gatewright")
 
@@ -40,12 +39,12 @@ class Call(Context):
     __slots__ = ("cancelled", "closing", "plan", "task")
 
     def __init__(
-        self, place: Place, event: str, data: Raw, call_id: int | None, plan: "EventPlan"
+        self, place: Place, event: str, data: Data, call_id: int | None, plan: "EventPlan"
     ) -> None:
         # Not by super(): it would set what only hooks are told, once per message.
         self.place: Place = place
         self.event: str | None = event
-        self.data: Raw | bytes = data
+        self.data: Data = data
         self.call_id: int | None = call_id
         self.payload: Any = None
         self.level: Level | None = None

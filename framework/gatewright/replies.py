@@ -3,12 +3,12 @@
 import logging
 from typing import Any
 
-from msgspec import UNSET, Struct
+from msgspec import UNSET
 
+from gatewright.connection import Connection
 from gatewright.errors import ErrorCode, EventError
-from gatewright.outbox import Outbox
-from gatewright.protocol.codecs import Codec
-from gatewright.protocol.frames import Answer, ErrorBody, failure
+from gatewright.protocol.frames import ErrorBody
+from gatewright.types import Frame
 
 __all__ = ["Replies"]
 
@@ -16,18 +16,20 @@ logger: logging.Logger = logging.getLogger("gatewright")
 
 
 class Replies:
-    """What one connection is told about its own messages; neither method raises."""
+    """What one connection is told about its own messages; only `item` raises."""
 
-    __slots__ = ("_codec", "_outbox")
+    __slots__ = ("_codec", "_connection", "_namespace", "_outbox")
 
-    def __init__(self, codec: Codec, outbox: Outbox) -> None:
-        self._codec = codec
-        self._outbox = outbox
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._codec = connection.codec
+        self._outbox = connection.outbox
+        self._namespace = connection.namespace
 
     def answer(self, call_id: int, event: str | None, result: Any) -> None:
         """End a call with its result, or as `internal` where that cannot be encoded."""
         try:
-            frame = self._codec.encode(Answer(call_id, result))
+            frame = self._codec.answer(self._namespace, call_id, result)
         except Exception:
             logger.exception("the result of %.80r cannot be encoded", event)
             error = EventError(ErrorCode.INTERNAL, "the result cannot be encoded")
@@ -35,16 +37,22 @@ class Replies:
             return
         self._outbox.push(frame)
 
+    def item(self, call_id: int, event: str, item: Any) -> Frame:
+        """A stream's item, not sent yet; raises what the encoder raises."""
+        position = self._connection.position
+        return self._codec.item(self._namespace, call_id, event, item, position)
+
     def fail(self, call_id: int | None, event: str | None, error: EventError) -> None:
         """End a call with an error; without an id it becomes the event `exception`."""
         details = UNSET if error.details is None else error.details
-        body: Struct = failure(call_id, event, ErrorBody(error.code, error.message, details))
+        body = ErrorBody(error.code, error.message, details)
+        position = self._connection.position
         try:
-            frame = self._codec.encode(body)
+            frame = self._codec.failure(self._namespace, call_id, event, body, position)
         except Exception:
             logger.exception("%r cannot be encoded as it is", error)
             plain = ErrorBody(_plain(error.code), _plain(error.message))
-            frame = self._codec.encode(failure(call_id, event, plain))
+            frame = self._codec.failure(self._namespace, call_id, event, plain, position)
         self._outbox.push(frame)
 
 

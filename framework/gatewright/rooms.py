@@ -4,9 +4,10 @@ from collections.abc import Collection, Iterable
 from typing import Final, Protocol
 
 from gatewright.backplane.base import Batch, Entry, Marker
-from gatewright.outbox import Outbox
+from gatewright.outbox import Outlet
 from gatewright.protocol.codecs import Codec
 from gatewright.protocol.outgoing import Outgoing
+from gatewright.types import Position
 
 __all__ = ["OWN_ROOM", "Member", "Namespace", "Namespaces"]
 
@@ -29,7 +30,7 @@ class Member(Protocol):
     @property
     def codec(self) -> Codec: ...
     @property
-    def outbox(self) -> Outbox: ...
+    def outbox(self) -> Outlet: ...
     @property
     def joined(self) -> set[str]: ...
 
@@ -37,16 +38,21 @@ class Member(Protocol):
 class Namespace:
     """The members of one namespace on this node, and their rooms."""
 
-    __slots__ = ("members", "name", "rooms", "users")
+    __slots__ = ("codecs", "members", "name", "position", "rooms", "users")
 
     def __init__(self, name: str) -> None:
         self.name: str = name
+        self.codecs: dict[str, Codec] = {}
+        """The wire formats that its members have used."""
+        self.position: Position | None = None
+        """What the lane has delivered last; None before it has delivered anything."""
         self.members: dict[str, Member] = {}
         self.rooms: dict[str, dict[str, Member]] = {}
         self.users: dict[str, dict[str, Member]] = {}
 
     def enter(self, member: Member) -> None:
         self.members[member.id] = member
+        self.codecs[member.codec.name] = member.codec
         self.rename(member, None)
 
     def rename(self, member: Member, before: str | None) -> None:
@@ -116,8 +122,6 @@ class Namespaces:
 
     def __init__(self) -> None:
         self._open: dict[str, Namespace] = {}
-        self.codecs: dict[str, Codec] = {}
-        """The wire formats that this node's connections have used."""
 
     def __len__(self) -> int:
         return len(self._open)
@@ -131,8 +135,17 @@ class Namespaces:
         if namespace is None:
             namespace = self._open[name] = Namespace(name)
         namespace.enter(member)
-        self.codecs[member.codec.name] = member.codec
         return namespace
+
+    def codecs(self, name: str) -> Collection[Codec]:
+        """The wire formats that a namespace's members use."""
+        namespace = self._open.get(name)
+        return namespace.codecs.values() if namespace is not None else ()
+
+    def position(self, name: str) -> Position | None:
+        """Where this node stands in a namespace's sequence, as far as it knows."""
+        namespace = self._open.get(name)
+        return namespace.position if namespace is not None else None
 
     def exit(self, name: str, member: Member) -> None:
         namespace = self._open.get(name)
@@ -149,7 +162,9 @@ class Namespaces:
         if isinstance(passing, Marker):
             namespace.apply(passing)
             return
-        for entry in passing.entries:
+        for seq, entry in enumerate(passing.entries, passing.first):
+            position = Position(passing.epoch, seq)
+            namespace.position = entry.outgoing.position = position
             deliver(namespace, entry)
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Mapping
+from typing import Protocol
 
 from msgspec import UNSET
 
@@ -22,7 +23,7 @@ from gatewright.protocol.limits import Limits
 from gatewright.replies import Replies
 from gatewright.types import DisconnectReason
 
-__all__ = ["Session"]
+__all__ = ["Entrance", "Session"]
 
 logger: logging.Logger = logging.getLogger("gatewright")
 
@@ -31,6 +32,18 @@ _REFUSALS: dict[str, CloseCode] = {
     ErrorCode.INTERNAL: CloseCode.INTERNAL,
 }
 """How a connect hook's error closes; all others are `FORBIDDEN`."""
+
+
+class Entrance(Protocol):
+    """What a door is told that answers an opening after its hooks have run."""
+
+    def opened(self) -> None:
+        """The hooks have let the connection in; its events are handled next."""
+        ...
+
+    def refused(self, error: EventError) -> None:
+        """A hook has not; the connection is closed next."""
+        ...
 
 
 class Session:
@@ -50,6 +63,7 @@ class Session:
         hooks: Hooks,
         concurrency: int,
         expiry: Expiry,
+        entrance: Entrance | None = None,
     ) -> None:
         self.connection = connection
         self._node = node
@@ -60,9 +74,11 @@ class Session:
         self._hooks = hooks
         self._concurrency = concurrency
         self._expiry = expiry
-        self._replies = Replies(connection.codec, connection.outbox)
+        self._entrance = entrance
+        self._replies = Replies(connection)
         settings = node.settings
-        self._limits = Limits(settings)
+        self._limits = limits = Limits(settings)
+        self._allowed = limits.message
         self._max_calls = settings.max_calls
         self._lanes = Lanes(connection, level, self._replies, settings.inbox, self._fallen)
 
@@ -87,16 +103,20 @@ class Session:
 
     def feed(self, message: str | bytes) -> None:
         """Take one message of the client."""
-        allowed = self._limits.message()
         try:
             # Read even when it is over the rate: a call must learn that it was refused.
             envelope = self.connection.codec.envelope(message)
         except FrameError as error:
-            if allowed:
+            if self._allowed():
                 self._replies.fail(None, None, EventError(ErrorCode.BAD_FRAME, str(error)))
             else:
                 self._refuse_rate(None, None)
             return
+        self.take(envelope)
+
+    def take(self, envelope: Envelope) -> None:
+        """Take one message that its transport has read."""
+        allowed = self._allowed()
         event, call_id = envelope.event, envelope.id
         if not allowed:
             # An answer has an id too, but it is ours: only a call is answered.
@@ -208,10 +228,14 @@ class Session:
             # A hook that disconnects has refused: nothing of it is handled.
             self._close(CloseCode.DISCONNECTED, "")
             return
+        if self._entrance is not None:
+            self._entrance.opened()
         await self._lanes.run(self._concurrency)
 
     async def _refuse(self, error: Exception) -> None:
         refusal = await self._hooks.refusal(error, self._opening)
+        if self._entrance is not None:
+            self._entrance.refused(refusal)
         code = _REFUSALS.get(refusal.code, CloseCode.FORBIDDEN)
         self._close(code, refusal.message or refusal.code)
 

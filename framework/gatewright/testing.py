@@ -23,14 +23,14 @@ from typing_extensions import TypeForm, TypeVar
 from gatewright.app import Gatewright
 from gatewright.declare.events import Event
 from gatewright.errors import EventError, GatewrightError
-from gatewright.protocol.codecs import Codec, JsonCodec, MsgpackCodec
+from gatewright.protocol.codecs import EnvelopeCodec, JsonCodec, MsgpackCodec
 
 __all__ = ["Refused", "TestClient", "TestConnection", "Unexpected"]
 
 T = TypeVar("T")
 E = TypeVar("E", bound=Event)
 
-_CODECS: Mapping[str, Callable[[], Codec]] = {"json": JsonCodec, "msgpack": MsgpackCodec}
+_CODECS: Mapping[str, Callable[[], EnvelopeCodec]] = {"json": JsonCodec, "msgpack": MsgpackCodec}
 
 
 class Refused(GatewrightError):
@@ -135,7 +135,7 @@ class TestConnection:
 
     __test__ = False
 
-    def __init__(self, codec: Codec, timeout: float) -> None:
+    def __init__(self, codec: EnvelopeCodec, timeout: float) -> None:
         self._codec = codec
         self._timeout = timeout
         self._ids = count(1)

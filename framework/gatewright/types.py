@@ -85,17 +85,23 @@ class Position(Struct, frozen=True):
 
 
 class Frame:
-    """An encoded message, made once and shared by every receiver of its wire format."""
+    """An encoded message, made once and shared by every receiver of its wire format.
 
-    __slots__ = ("_text", "binary", "data", "size", "wire")
+    `attachments` follow it at once, with nothing between: Socket.IO sends bytes that way.
+    """
 
-    def __init__(self, data: bytes, *, binary: bool = False) -> None:
+    __slots__ = ("_text", "attachments", "binary", "data", "size", "wire")
+
+    def __init__(
+        self, data: bytes, *, binary: bool = False, attachments: "tuple[Frame, ...]" = ()
+    ) -> None:
         """`data` is UTF-8 unless it is `binary`."""
         self.data: bytes = data
         self.binary: bool = binary
-        self.size: int = len(data)
+        self.attachments: tuple[Frame, ...] = attachments
+        self.size: int = len(data) + sum([frame.size for frame in attachments])
         self.wire: bytes | None = None
-        """The same with its WebSocket header, once a link has asked a library for it."""
+        """All of it with WebSocket headers, once a link has asked a library for it."""
         self._text: str | None = None
 
     @property

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from gatewright.outbox import Flusher, Outbox
-from gatewright.protocol.codecs import Codec, JsonCodec, MsgpackCodec
+from gatewright.protocol.codecs import EnvelopeCodec, JsonCodec, MsgpackCodec
 from tests._support.sockets import ScriptedLink
 
 JSON = JsonCodec()
@@ -21,7 +21,7 @@ class Listener:
         flusher: Flusher,
         *,
         user: str | None = None,
-        codec: Codec = JSON,
+        codec: EnvelopeCodec = JSON,
         limit: int = 1024 * 1024,
     ) -> None:
         self.id = id

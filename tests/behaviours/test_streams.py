@@ -224,7 +224,7 @@ async def test_items_wait_for_room_in_the_outbox() -> None:
         (session,) = app.app._dispatcher._sessions  # type: ignore[union-attr]
         session.connection.outbox._link._send = blocked  # type: ignore[union-attr]
         await ana.send({"event": "big", "data": 50, "id": 1})
-        await until(lambda: session.connection.outbox.size > 2000)
+        await until(lambda: session.connection.outbox.size > 2000)  # type: ignore[union-attr]
         for _ in range(100):
             await asyncio.sleep(0)
         assert witness.yielded < 8
@@ -248,7 +248,7 @@ async def test_cancel_reaches_a_stream_that_waits_for_room() -> None:
         (session,) = app.app._dispatcher._sessions  # type: ignore[union-attr]
         session.connection.outbox._link._send = blocked  # type: ignore[union-attr]
         await ana.send({"event": "big", "data": 50, "id": 1})
-        await until(lambda: session.connection.outbox.size > 2000)
+        await until(lambda: session.connection.outbox.size > 2000)  # type: ignore[union-attr]
         await ana.send({"op": "cancel", "id": 1})
         await until(lambda: not session._lanes._streams)
         gate.set()

@@ -15,14 +15,14 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
-from typing import Annotated, Any, Literal, NamedTuple, TypedDict
+from typing import Annotated, Any, Literal, NamedTuple, TypedDict, cast
 from uuid import UUID
 
 from msgspec import UNSET, Meta, Raw, Struct
 
 from gatewright.errors import ErrorCode
 from gatewright.protocol.codecs import (
-    Codec,
+    EnvelopeCodec,
     FrameError,
     JsonCodec,
     MsgpackCodec,
@@ -132,7 +132,7 @@ def dec_hook(kind: type, value: Any) -> Any:
 class Fuzzer:
     """Reads frames as a connection does, and answers with whatever went wrong."""
 
-    def __init__(self, codec: Codec) -> None:
+    def __init__(self, codec: EnvelopeCodec) -> None:
         self.codec = codec
         self.ends: Counter[str] = Counter()
         self._decoders: list[Callable[[Any], Any]] = [codec.decoder(kind) for kind in KINDS]
@@ -150,7 +150,7 @@ class Fuzzer:
         if isinstance(envelope.event, str):
             # Its name comes back to the client in the errors that it makes.
             self._tell(ErrorCode.UNKNOWN_EVENT, f"no handler {envelope.event!r}", envelope.event)
-        raw = envelope.data or envelope.error or Raw(self.codec.null)
+        raw = envelope.data or envelope.error or Raw(cast(bytes, self.codec.null))
         for _ in range(3):
             self._at = (self._at + 1) % len(KINDS)
             try:

@@ -32,7 +32,7 @@ from gatewright import (
     gateway,
     on,
 )
-from gatewright.protocol.codecs import Codec, FrameError, JsonCodec, MsgpackCodec
+from gatewright.protocol.codecs import EnvelopeCodec, FrameError, JsonCodec, MsgpackCodec
 from tests._support.raw import CLOSE, RawClient, masked
 from tests._support.remains import journal, nothing_remains
 from tests._support.server import Url, serve
@@ -128,7 +128,7 @@ class Target:
 CODES.add("not_today")
 
 
-def expected(codec: Codec, message: str | bytes) -> tuple[str, int | None]:
+def expected(codec: EnvelopeCodec, message: str | bytes) -> tuple[str, int | None]:
     """What a frame is, and the id of the call that it makes: docs/protocol.md in a few lines."""
     try:
         envelope = codec.envelope(message)
@@ -146,7 +146,7 @@ def expected(codec: Codec, message: str | bytes) -> tuple[str, int | None]:
 class Attacker:
     """One connection that sends hostile frames and keeps the books of what must come back."""
 
-    def __init__(self, client: RawClient, codec: Codec, rng: random.Random) -> None:
+    def __init__(self, client: RawClient, codec: EnvelopeCodec, rng: random.Random) -> None:
         self.client = client
         self.codec = codec
         self.rng = rng
@@ -292,7 +292,7 @@ class Attacker:
 async def attack(url: Url, frames: int, mutator: Mutator) -> tuple[int, Counter[str]]:
     """Send so many frames over as many connections as that takes."""
     rng = mutator.rng
-    codec: Codec = MsgpackCodec() if mutator.binary else JsonCodec()
+    codec: EnvelopeCodec = MsgpackCodec() if mutator.binary else JsonCodec()
     subprotocol = rng.choice(["plain.msgpack"] if codec.binary else [None, "plain.json"])
     sent, ends = 0, Counter[str]()
     while sent < frames:

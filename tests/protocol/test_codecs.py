@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from msgspec import UNSET
 
 from gatewright.protocol.codecs import (
-    Codec,
+    EnvelopeCodec,
     FrameError,
     JsonCodec,
     MsgpackCodec,
@@ -19,8 +19,8 @@ from gatewright.protocol.codecs import (
 from gatewright.protocol.frames import Answer, Message
 from gatewright.protocol.outgoing import Outgoing
 
-JSON: Codec = JsonCodec()
-MSGPACK: Codec = MsgpackCodec()
+JSON: EnvelopeCodec = JsonCodec()
+MSGPACK: EnvelopeCodec = MsgpackCodec()
 both = pytest.mark.parametrize("codec", [JSON, MSGPACK], ids=["json", "msgpack"])
 
 plain = st.recursive(
@@ -34,7 +34,7 @@ plain = st.recursive(
 )
 
 
-def packed(codec: Codec, frame: Any) -> str | bytes:
+def packed(codec: EnvelopeCodec, frame: Any) -> str | bytes:
     """A frame as a client sends it."""
     return msgspec.msgpack.encode(frame) if codec.binary else msgspec.json.encode(frame).decode()
 
@@ -42,7 +42,7 @@ def packed(codec: Codec, frame: Any) -> str | bytes:
 @both
 @given(event=st.text(), data=plain, call_id=st.none() | st.integers(0, 2**53 - 1))
 def test_what_one_side_encodes_the_other_reads(
-    codec: Codec, event: str, data: Any, call_id: int | None
+    codec: EnvelopeCodec, event: str, data: Any, call_id: int | None
 ) -> None:
     frame = codec.encode(Message(event, data, UNSET if call_id is None else call_id))
     assert frame.binary == codec.binary
@@ -55,14 +55,14 @@ def test_what_one_side_encodes_the_other_reads(
 
 
 @both
-def test_data_left_out_is_empty_and_null_is_not(codec: Codec) -> None:
+def test_data_left_out_is_empty_and_null_is_not(codec: EnvelopeCodec) -> None:
     assert not codec.envelope(packed(codec, {"event": "e"})).data
     assert bytes(codec.envelope(packed(codec, {"event": "e", "data": None})).data) == codec.null
     assert codec.decoder(list[int])(codec.empty) == []
 
 
 @both
-def test_unknown_keys_are_ignored(codec: Codec) -> None:
+def test_unknown_keys_are_ignored(codec: EnvelopeCodec) -> None:
     envelope = codec.envelope(packed(codec, {"more": [1], "event": "e", "Event": "f"}))
     assert envelope.event == "e"
 
@@ -99,13 +99,13 @@ def test_of_duplicate_keys_the_last_wins() -> None:
         {"op": 1},
     ],
 )
-def test_other_maps_and_other_things_are_no_frames(codec: Codec, frame: Any) -> None:
+def test_other_maps_and_other_things_are_no_frames(codec: EnvelopeCodec, frame: Any) -> None:
     with pytest.raises(FrameError):
         codec.envelope(packed(codec, frame))
 
 
 @both
-def test_the_other_kind_of_frame_is_named(codec: Codec) -> None:
+def test_the_other_kind_of_frame_is_named(codec: EnvelopeCodec) -> None:
     wrong: str | bytes = "{}" if codec.binary else b"{}"
     expected = "binary frame of MessagePack" if codec.binary else "text frame of JSON"
     with pytest.raises(FrameError, match=f"expected a {expected}, got"):
@@ -151,7 +151,7 @@ def test_bytes_that_are_no_frame(message: bytes, says: str) -> None:
 
 
 @both
-def test_what_a_decoder_raises_is_known_and_can_be_told(codec: Codec) -> None:
+def test_what_a_decoder_raises_is_known_and_can_be_told(codec: EnvelopeCodec) -> None:
     raw = b"\x91" * 5000 + b"\xc0" if codec.binary else b"[" * 5000
     bad_text = b"\xa2\xff\xfe" if codec.binary else b'"\xff\xfe"'
     for data in (raw, bad_text, b"", codec.null):
@@ -161,14 +161,14 @@ def test_what_a_decoder_raises_is_known_and_can_be_told(codec: Codec) -> None:
 
 
 @both
-def test_bytes_travel_in_the_way_of_the_format(codec: Codec) -> None:
+def test_bytes_travel_in_the_way_of_the_format(codec: EnvelopeCodec) -> None:
     frame = codec.encode(Answer(1, b"\x00\xff"))
     decode = msgspec.msgpack.decode if codec.binary else msgspec.json.decode
     assert decode(frame.data)["data"] == (b"\x00\xff" if codec.binary else "AP8=")
 
 
 @both
-def test_an_event_is_encoded_once_per_format(codec: Codec) -> None:
+def test_an_event_is_encoded_once_per_format(codec: EnvelopeCodec) -> None:
     outgoing = Outgoing("said", [1])
     assert outgoing.frame(codec) is outgoing.frame(codec)
     assert outgoing.frame(JSON).binary is False
@@ -176,7 +176,7 @@ def test_an_event_is_encoded_once_per_format(codec: Codec) -> None:
 
 
 @both
-def test_arguments_become_an_array_unless_they_are_one(codec: Codec) -> None:
+def test_arguments_become_an_array_unless_they_are_one(codec: EnvelopeCodec) -> None:
     encode = msgspec.msgpack.encode if codec.binary else msgspec.json.encode
     decode = msgspec.msgpack.decode if codec.binary else msgspec.json.decode
     assert decode(codec.array(encode([1, 2]))) == [1, 2]

@@ -127,6 +127,7 @@ async def house(way: Way, **settings: Any) -> AsyncGenerator[tuple[House, RawCli
             await stalled.send('{"event": "join"}')
             await until(lambda: any(each.rooms for each in home.members.values()))
             (member,) = home.members.values()
+            assert isinstance(member.outbox, Outbox)
             assert type(member.outbox._link) is way.link
             assert (b"permessage-deflate" in stalled.response) == way.deflate
             async with connect(url.ws + way.path, max_size=None) as reader:

@@ -1,18 +1,28 @@
 """JSON and MessagePack: envelopes in, shared frames out."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, cast
 
 import msgspec
-from msgspec import Raw
+from msgspec import UNSET, Raw
 
-from gatewright.protocol.frames import Envelope
-from gatewright.types import Frame
+from gatewright.protocol.frames import (
+    Answer,
+    Data,
+    Envelope,
+    ErrorBody,
+    Item,
+    Message,
+    failure,
+)
+from gatewright.types import Frame, Position
 
 __all__ = [
     "Codec",
     "DecHook",
     "EncHook",
+    "EnvelopeCodec",
     "FrameError",
     "JsonCodec",
     "MsgpackCodec",
@@ -38,35 +48,117 @@ class FrameError(ValueError):
 
 
 class Codec(Protocol):
-    """One wire format of one application, with its hooks for custom types."""
+    """One wire format of one application, with its hooks for custom types.
+
+    Whatever it encodes is for one namespace, which only some formats mention.
+    """
 
     name: str
-    binary: bool
-    null: bytes
-    empty: bytes
+    positioned: bool
+    """Whether its events carry their position, so that a frame is finished when that is known."""
+    null: Data
+    empty: Data
 
     def envelope(self, message: str | bytes) -> Envelope:
         """Read a client's frame, its data left raw; raises `FrameError`."""
         ...
 
-    def decoder(self, kind: Any) -> Callable[[Any], Any]:
-        """A decoder of raw data into `kind`, made once per type."""
+    def decoder(self, kind: Any, *, several: bool = False) -> Callable[[Any], Any]:
+        """A decoder of data into `kind`, of `array` data if it has several arguments."""
         ...
 
-    def array(self, data: Raw | bytes) -> Raw | bytes:
+    def array(self, data: Data) -> Data:
         """Data as an array of arguments: what is none is the first of them."""
         ...
 
+    def event(self, namespace: str, event: str, data: Any, call_id: int | None) -> Frame:
+        """An event; with an id, a call that wants an answer."""
+        ...
+
+    def positioned_event(
+        self, namespace: str, event: str, data: Any, frame: Frame, position: Position
+    ) -> Frame:
+        """The same, where it stands in the sequence; `frame` is what `event` made of it."""
+        ...
+
+    def answer(self, namespace: str, call_id: int, result: Any) -> Frame:
+        """The good end of a call."""
+        ...
+
+    def item(
+        self, namespace: str, call_id: int, event: str, item: Any, position: Position | None
+    ) -> Frame:
+        """One item of the stream that answers a call."""
+        ...
+
+    def failure(
+        self,
+        namespace: str,
+        call_id: int | None,
+        event: str | None,
+        error: ErrorBody,
+        position: Position | None,
+    ) -> Frame:
+        """The bad end of a call, or the event `exception` where nobody waits for an end."""
+        ...
+
+
+class EnvelopeCodec(ABC):
+    """What JSON and MessagePack have in common: frames that are maps."""
+
+    name: str
+    binary: bool
+    """Whether its frames are binary; text otherwise."""
+    positioned = False
+    null: Data
+    empty: Data
+
+    @abstractmethod
+    def envelope(self, message: str | bytes) -> Envelope: ...
+
+    @abstractmethod
+    def decoder(self, kind: Any, *, several: bool = False) -> Callable[[Any], Any]: ...
+
+    @abstractmethod
+    def array(self, data: Data) -> Raw | bytes: ...
+
+    @abstractmethod
     def encode(self, frame: msgspec.Struct) -> Frame: ...
 
+    def event(self, namespace: str, event: str, data: Any, call_id: int | None) -> Frame:
+        return self.encode(Message(event, data, UNSET if call_id is None else call_id))
 
-class JsonCodec:
+    def positioned_event(
+        self, namespace: str, event: str, data: Any, frame: Frame, position: Position
+    ) -> Frame:
+        return frame
+
+    def answer(self, namespace: str, call_id: int, result: Any) -> Frame:
+        return self.encode(Answer(call_id, result))
+
+    def item(
+        self, namespace: str, call_id: int, event: str, item: Any, position: Position | None
+    ) -> Frame:
+        return self.encode(Item(call_id, item))
+
+    def failure(
+        self,
+        namespace: str,
+        call_id: int | None,
+        event: str | None,
+        error: ErrorBody,
+        position: Position | None,
+    ) -> Frame:
+        return self.encode(failure(call_id, event, error))
+
+
+class JsonCodec(EnvelopeCodec):
     """Text frames of JSON; `bytes` travel as base64."""
 
     name = "json"
     binary = False
-    null = b"null"
-    empty = b"[]"
+    null: Data = b"null"
+    empty: Data = b"[]"
 
     def __init__(self, dec_hook: DecHook | None = None, enc_hook: EncHook | None = None) -> None:
         self._dec_hook = dec_hook
@@ -81,24 +173,24 @@ class JsonCodec:
         except decode_errors as error:
             raise FrameError(describe(error)) from None
 
-    def decoder(self, kind: Any) -> Callable[[Any], Any]:
+    def decoder(self, kind: Any, *, several: bool = False) -> Callable[[Any], Any]:
         return msgspec.json.Decoder(kind, dec_hook=self._dec_hook).decode
 
-    def array(self, data: Raw | bytes) -> Raw | bytes:
-        raw = bytes(data)
-        return data if raw.lstrip()[:1] == b"[" else b"[" + raw + b"]"
+    def array(self, data: Data) -> Raw | bytes:
+        raw = bytes(cast(bytes, data))
+        return raw if raw.lstrip()[:1] == b"[" else b"[" + raw + b"]"
 
     def encode(self, frame: msgspec.Struct) -> Frame:
         return Frame(self._encode(frame))
 
 
-class MsgpackCodec:
+class MsgpackCodec(EnvelopeCodec):
     """Binary frames of MessagePack; `bytes` travel as they are."""
 
     name = "msgpack"
     binary = True
-    null = b"\xc0"
-    empty = b"\x90"
+    null: Data = b"\xc0"
+    empty: Data = b"\x90"
 
     def __init__(self, dec_hook: DecHook | None = None, enc_hook: EncHook | None = None) -> None:
         self._dec_hook = dec_hook
@@ -113,10 +205,11 @@ class MsgpackCodec:
         except decode_errors as error:
             raise FrameError(describe(error)) from None
 
-    def decoder(self, kind: Any) -> Callable[[Any], Any]:
+    def decoder(self, kind: Any, *, several: bool = False) -> Callable[[Any], Any]:
         return msgspec.msgpack.Decoder(kind, dec_hook=self._dec_hook).decode
 
-    def array(self, data: Raw | bytes) -> Raw | bytes:
+    def array(self, data: Data) -> Raw | bytes:
+        data = cast(bytes, data)
         head = memoryview(data)[0]
         # fixarray, array 16, array 32; 0x91 is the head of an array of one.
         is_array = 0x90 <= head <= 0x9F or head in (0xDC, 0xDD)

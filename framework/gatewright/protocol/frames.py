@@ -1,10 +1,26 @@
 """The frames of DESIGN 5.1 as msgspec structs; `docs/protocol.md` is their specification."""
 
-from typing import Annotated, Any
+from collections.abc import Sequence
+from typing import Annotated, Any, TypeAlias
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
-__all__ = ["Answer", "Envelope", "ErrorBody", "Failure", "Item", "Message", "failure"]
+__all__ = [
+    "Answer",
+    "Data",
+    "Envelope",
+    "ErrorBody",
+    "ExceptionBody",
+    "Failure",
+    "Item",
+    "Message",
+    "exception_body",
+    "failure",
+]
+
+Data: TypeAlias = Raw | bytes | Sequence[Any]
+"""An event's data before its type is known: raw, or Socket.IO's list of arguments."""
+
 
 CallId = Annotated[int, Meta(ge=0, le=2**53 - 1)]
 """A client that counts in doubles must be able to echo it exactly."""
@@ -75,6 +91,10 @@ def failure(call_id: int | None, event: str | None, error: ErrorBody) -> Failure
     """The frame that tells of an error: a call's end, or the event `exception` for a message."""
     if call_id is not None:
         return Failure(call_id, error)
+    return Message("exception", exception_body(event, error))
+
+
+def exception_body(event: str | None, error: ErrorBody) -> ExceptionBody:
     # The name is the client's own text; what is long about it helps nobody.
     name = UNSET if event is None else event[:64]
-    return Message("exception", ExceptionBody(error.code, error.message, error.details, name))
+    return ExceptionBody(error.code, error.message, error.details, name)

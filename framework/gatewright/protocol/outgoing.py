@@ -2,35 +2,53 @@
 
 from typing import Any
 
-from msgspec import UNSET, UnsetType
-
 from gatewright.protocol.codecs import Codec
-from gatewright.protocol.frames import Message
-from gatewright.types import Frame
+from gatewright.types import Frame, Position
 
 __all__ = ["Outgoing"]
 
 
 class Outgoing:
-    """An event, its data and the frames made of it so far."""
+    """An event, its data and the frames made of it so far.
 
-    __slots__ = ("_frames", "data", "event", "id")
+    `position` is known once the event stands in its namespace's sequence. Formats that carry it
+    get their frames finished then; `prepare` finds out before that whether it can be encoded.
+    """
 
-    def __init__(self, event: str, data: Any, id: int | UnsetType = UNSET) -> None:
+    __slots__ = ("_finished", "_frames", "call_id", "data", "event", "namespace", "position")
+
+    def __init__(
+        self, event: str, data: Any, call_id: int | None = None, *, namespace: str = "/"
+    ) -> None:
+        self.namespace: str = namespace
         self.event: str = event
         self.data: Any = data
-        self.id: int | UnsetType = id
+        self.call_id: int | None = call_id
+        self.position: Position | None = None
         self._frames: dict[str, Frame] = {}
+        self._finished: dict[str, Frame] = {}
 
     @property
     def size(self) -> int:
         """Bytes of the largest frame made so far: what it costs to keep."""
         return max((frame.size for frame in self._frames.values()), default=0)
 
-    def frame(self, codec: Codec) -> Frame:
-        """The frame in one wire format; raises what the encoder raises, the first time only."""
+    def prepare(self, codec: Codec) -> Frame:
+        """The frame without a position; raises what the encoder raises, the first time only."""
         frame = self._frames.get(codec.name)
         if frame is None:
-            frame = codec.encode(Message(self.event, self.data, self.id))
+            frame = codec.event(self.namespace, self.event, self.data, self.call_id)
             self._frames[codec.name] = frame
+        return frame
+
+    def frame(self, codec: Codec) -> Frame:
+        """The frame in one wire format, as it is sent."""
+        if not codec.positioned or self.position is None or self.call_id is not None:
+            return self.prepare(codec)
+        frame = self._finished.get(codec.name)
+        if frame is None:
+            frame = codec.positioned_event(
+                self.namespace, self.event, self.data, self.prepare(codec), self.position
+            )
+            self._finished[codec.name] = frame
         return frame

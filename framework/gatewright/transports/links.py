@@ -101,6 +101,8 @@ class AsgiLink:
 
     async def send(self, frame: Frame) -> None:
         await self._send(frame.message)
+        for attachment in frame.attachments:
+            await self._send(attachment.message)
         self._given += frame.size
 
     async def close(self, code: int, reason: str) -> None:
@@ -159,10 +161,11 @@ class DirectLink:
     def _own(self, frames: list[Frame]) -> bytes:
         conn = self._protocol.conn
         for frame in frames:
-            if frame.binary:
-                conn.send_binary(frame.data)
-            else:
-                conn.send_text(frame.data)
+            for each in (frame, *frame.attachments):
+                if each.binary:
+                    conn.send_binary(each.data)
+                else:
+                    conn.send_text(each.data)
         return b"".join(conn.data_to_send())
 
     async def send(self, frame: Frame) -> None:
@@ -182,7 +185,10 @@ def wire(frame: Frame) -> bytes:
     """The frame with its WebSocket header, encoded once for all its receivers."""
     if frame.wire is None:
         opcode = Opcode.BINARY if frame.binary else Opcode.TEXT
-        frame.wire = WebSocketFrame(opcode, frame.data).serialize(mask=False)
+        data = WebSocketFrame(opcode, frame.data).serialize(mask=False)
+        if frame.attachments:
+            data = b"".join([data, *[wire(each) for each in frame.attachments]])
+        frame.wire = data
     return frame.wire
 
 

@@ -14,6 +14,7 @@ from starlette.websockets import WebSocket
 from gatewright.dispatcher import Dispatcher, NoSuchPath, Opening
 from gatewright.emitter import fill
 from gatewright.errors import EventError
+from gatewright.outbox import Outbox
 from gatewright.protocol.close import CloseCode
 from gatewright.protocol.codecs import Codec
 from gatewright.protocol.rates import TokenBucket
@@ -120,8 +121,10 @@ class WebSocketDoor:
                 return
             raise
         cut = _Cut()
+        node = dispatcher.node
         link = make_link(scope, receive, send, cut)
-        session = dispatcher.session(self._path, opening, link, codec)
+        outbox = Outbox(link, node.flusher, node.settings.outbox)
+        session = dispatcher.session(self._path, opening, outbox, codec)
         await _converse(dispatcher, session, receive, cut)
 
 
