@@ -4,6 +4,9 @@ Every emit that is not volatile is an entry of its namespace's one sequence. A b
 entries, and hands batches and membership markers to every node in the order of their numbers: a
 node changes its rooms and delivers to sockets only from these callbacks, so that all nodes agree
 who was a member when (rules R1 and R3 of the recovery model; `docs/decisions.md`).
+
+It also keeps what outlives a socket: a record per session, and enough history to tell a session
+that returns what it has missed, or that it has missed something for good.
 """
 
 from abc import ABC, abstractmethod
@@ -13,8 +16,24 @@ from typing import Literal
 from msgspec import Struct
 
 from gatewright.protocol.outgoing import Outgoing
+from gatewright.types import Position
 
-__all__ = ["Backplane", "Batch", "Entry", "Lane", "Marker"]
+__all__ = [
+    "DEFAULT_BOUNDS",
+    "EVERYONE",
+    "Backplane",
+    "Batch",
+    "Bounds",
+    "Entry",
+    "Lane",
+    "Marker",
+    "Record",
+    "Resumption",
+    "Stay",
+]
+
+EVERYONE = "*"
+"""The name in `Resumption.gaps` of what was emitted to everyone in the namespace."""
 
 
 class Entry(Struct, frozen=True):
@@ -50,15 +69,94 @@ class Marker(Struct, frozen=True):
     rooms: Collection[str]
 
 
+class Bounds(Struct, frozen=True, kw_only=True):
+    """How much is kept for sessions that are away, and for how long; sizes in bytes, ages in s.
+
+    `per_room` and `per_room_bytes` hold for each room, each user and the entries to everyone.
+    """
+
+    per_room: int = 1000
+    per_room_bytes: int = 4 * 1024 * 1024
+    age: float = 300.0
+    namespace_bytes: int = 64 * 1024 * 1024
+    replay: int = 1000
+    """Entries that one resume replays; over it the largest rooms become gaps (R6)."""
+    replay_bytes: int = 512 * 1024
+    """Likewise in bytes: half the outbox, which a replay must not overflow."""
+    grace: float = 120.0
+    """How long a session is kept after its socket was released."""
+
+
+class Stay(Struct, frozen=True):
+    """A membership: entitled to the entries after `since`, up to `until`; None has not ended.
+
+    One that was `revoked` entitles to nothing any more, but an entry that excluded the room at the
+    time is still kept from its member.
+    """
+
+    room: str
+    since: int
+    until: int | None = None
+    revoked: bool = False
+
+
+class Record(Struct, frozen=True, kw_only=True):
+    """What is kept of a session, whether it is here or away.
+
+    `key` is the SHA-256 of the client's secret, never the secret. `generation` counts its sockets
+    from 1. It is entitled to what follows `start`, and surely has everything up to `confirmed`.
+    `users` are the names it has gone by, as stays, the one in `user` being the last.
+    """
+
+    id: str
+    namespace: str
+    user: str | None
+    generation: int
+    epoch: str
+    start: int
+    confirmed: int
+    stays: tuple[Stay, ...] = ()
+    users: tuple[Stay, ...] = ()
+    state: bytes = b""
+    key: bytes
+
+    @property
+    def rooms(self) -> tuple[str, ...]:
+        """The rooms that it is still a member of."""
+        return tuple(stay.room for stay in self.stays if stay.until is None)
+
+
+class Resumption(Struct, frozen=True):
+    """What a session that returns is told, as of one moment: everything up to `head`.
+
+    `entries` are those it has missed, with their numbers, in order, each once. `gaps` names the
+    streams of which something may be missing for good: a room, its own id, its user's name, or
+    `EVERYONE`; of these nothing is replayed, save what also went to another one.
+    """
+
+    record: Record
+    head: Position
+    entries: Sequence[tuple[int, Entry]] = ()
+    gaps: tuple[str, ...] = ()
+
+
+DEFAULT_BOUNDS = Bounds()
+
 Lane = Callable[[Batch | Marker], None]
 """What a node does with a batch or a marker; it neither waits nor raises."""
 
 
 class Backplane(ABC):
-    """Carries sequences and memberships; `Memory` is the one of a single process."""
+    """Carries sequences and memberships, keeps sessions; `Memory` is the one of a single process.
+
+    Sessions are named by namespace and id. What is asked for one that has ended does nothing.
+    """
+
+    durable: bool = False
+    """Whether session records outlive the process."""
 
     @abstractmethod
-    async def start(self, lane: Lane) -> None:
+    async def start(self, lane: Lane, bounds: Bounds = DEFAULT_BOUNDS) -> None:
         """Begin to deliver to this node."""
 
     @abstractmethod
@@ -75,5 +173,68 @@ class Backplane(ABC):
     ) -> int:
         """Put a change of membership in the lane; returns the number it stands after.
 
-        What is so already stays so: joining twice needs one leave.
+        What is so already stays so: joining twice needs one leave. The record of a member that has
+        one changes at the same number, also while it is away.
         """
+
+    async def position(self, namespace: str) -> Position:
+        """The number of the last entry."""
+        raise NotImplementedError
+
+    # Sessions
+
+    async def open(self, namespace: str, id: str, key: bytes, user: str | None) -> Position:
+        """Begin a session, at generation 1; it is entitled to what follows the returned position.
+
+        Rooms that its id has joined before go on as its stays. `ValueError`: there is one with this
+        id or key already.
+        """
+        raise NotImplementedError
+
+    async def rename(self, namespace: str, id: str, user: str | None) -> None:
+        """The session goes by another name from here on; so does what it is entitled to."""
+        raise NotImplementedError
+
+    async def save(self, namespace: str, id: str, state: bytes) -> None:
+        """Replace the session's state."""
+        raise NotImplementedError
+
+    async def confirm(self, namespace: str, id: str, seq: int) -> None:
+        """The client surely has everything up to `seq` (R7): it is never asked for again."""
+        raise NotImplementedError
+
+    async def find(self, namespace: str, key: bytes) -> Record | None:
+        """The session whose key this is, here or away; changes nothing."""
+        raise NotImplementedError
+
+    async def resume(
+        self,
+        namespace: str,
+        key: bytes,
+        after: Position | None,
+        revoked: Collection[str] = (),
+    ) -> Resumption | None:
+        """Take a session over, in one atomic step (R5); None if it is unknown or has expired.
+
+        Its generation is counted up, which fences whoever had it. It is told what came after
+        `after` as far as it has not confirmed that; None stands for what it has confirmed.
+        Entitlement and exclusion are judged by its memberships at each entry's number (R4). A
+        position of another epoch, or beyond the head, makes everything a gap. The rooms in
+        `revoked` are left, and replayed to it never again.
+        """
+        raise NotImplementedError
+
+    async def release(self, namespace: str, id: str, generation: int) -> bool:
+        """Its socket is lost: its grace begins. False if it has ended or a newer one has it."""
+        raise NotImplementedError
+
+    async def end(self, namespace: str, id: str, generation: int) -> bool:
+        """The session is over and leaves its rooms. False if it had ended or a newer one has it."""
+        raise NotImplementedError
+
+    async def expired(self) -> Sequence[Record]:
+        """End the sessions whose grace has passed; each is handed out once, to one node.
+
+        Call this every few seconds: what is too old to be kept is let go here as well.
+        """
+        raise NotImplementedError

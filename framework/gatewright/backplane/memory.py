@@ -5,7 +5,15 @@ from collections.abc import Collection, Sequence
 from secrets import token_urlsafe
 from typing import Literal
 
-from gatewright.backplane.base import Backplane, Batch, Entry, Lane, Marker
+from gatewright.backplane.base import (
+    DEFAULT_BOUNDS,
+    Backplane,
+    Batch,
+    Bounds,
+    Entry,
+    Lane,
+    Marker,
+)
 from gatewright.errors import NotStartedError
 
 __all__ = ["Memory"]
@@ -36,7 +44,7 @@ class Memory(Backplane):
         self._live: dict[str, _Sequence] = {}
         self._idle: OrderedDict[str, _Sequence] = OrderedDict()
 
-    async def start(self, lane: Lane) -> None:
+    async def start(self, lane: Lane, bounds: Bounds = DEFAULT_BOUNDS) -> None:
         if self._lane is not None:
             raise NotStartedError(
                 "this Memory backplane already serves a running application; "
