@@ -10,6 +10,8 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent.parent
 SERVERS = HERE / "servers"
 NESTJS = HERE / "peers" / "nestjs"
+NODE_SOCKETIO_PEER = HERE / "peers" / "socketio"
+SOCKETIO_PATH = "/socket.io/?EIO=4&transport=websocket"
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,12 @@ class Server:
         return None
 
 
+def built(path: Path, command: str) -> tuple[Path, str]:
+    """What an npm command in a peer's folder makes, and the sentence that says so."""
+    folder = next(parent for parent in path.parents if (parent / "package.json").exists())
+    return path, f"run {command} in {folder.relative_to(HERE.parent)}"
+
+
 def uvicorn(application: str) -> tuple[str, ...]:
     """Stock uvicorn as its command line starts it, without the log lines of each connection."""
     return (
@@ -50,9 +58,12 @@ def uvicorn(application: str) -> tuple[str, ...]:
 GATEWRIGHT = "gatewright"
 GATEWRIGHT_WS = "gatewright-ws"
 GATEWRIGHT_MOUNTED = "gatewright-mounted"
+GATEWRIGHT_SIO = "gatewright-sio"
+GATEWRIGHT_SIO_WS = "gatewright-sio-ws"
 STARLETTE = "starlette"
 SOCKETIO = "python-socketio"
 NEST = "nestjs"
+NODE_SOCKETIO = "node-socketio"
 
 CATALOGUE = {
     server.name: server
@@ -66,7 +77,7 @@ CATALOGUE = {
         Server(
             GATEWRIGHT_WS,
             "gatewright, its own `ws=` class",
-            (sys.executable, str(SERVERS / "own_protocol.py")),
+            (sys.executable, str(SERVERS / "own_protocol.py"), "gatewright_bench:app"),
             imports="from gatewright.server import WebSocketProtocol; import uvicorn",
         ),
         Server(
@@ -74,6 +85,22 @@ CATALOGUE = {
             "gatewright in a Starlette app, stock uvicorn",
             uvicorn("mounted_bench:app"),
             imports="from gatewright import Gatewright; import uvicorn",
+        ),
+        Server(
+            GATEWRIGHT_SIO,
+            "gatewright, Socket.IO door, stock uvicorn",
+            uvicorn("gatewright_socketio_bench:app"),
+            dialect="socketio",
+            path=SOCKETIO_PATH,
+            imports="import gatewright.transports.socketio, uvicorn",
+        ),
+        Server(
+            GATEWRIGHT_SIO_WS,
+            "gatewright, Socket.IO door, its own `ws=` class",
+            (sys.executable, str(SERVERS / "own_protocol.py"), "gatewright_socketio_bench:app"),
+            dialect="socketio",
+            path=SOCKETIO_PATH,
+            imports="import gatewright.server, gatewright.transports.socketio, uvicorn",
         ),
         Server(
             STARLETTE,
@@ -86,7 +113,7 @@ CATALOGUE = {
             "python-socketio, stock uvicorn",
             uvicorn("socketio_bench:app"),
             dialect="socketio",
-            path="/socket.io/?EIO=4&transport=websocket",
+            path=SOCKETIO_PATH,
             imports="import socketio, uvicorn",
         ),
         Server(
@@ -95,12 +122,17 @@ CATALOGUE = {
             ("node", str(NESTJS / "dist" / "main.js")),
             dialect="events",
             files=(
-                (NESTJS / "node_modules", f"run npm ci in {NESTJS.relative_to(HERE.parent)}"),
-                (
-                    NESTJS / "dist" / "main.js",
-                    f"run npm run build in {NESTJS.relative_to(HERE.parent)}",
-                ),
+                built(NESTJS / "node_modules", "npm ci"),
+                built(NESTJS / "dist" / "main.js", "npm run build"),
             ),
+        ),
+        Server(
+            NODE_SOCKETIO,
+            "Node's socket.io",
+            ("node", str(NODE_SOCKETIO_PEER / "main.js")),
+            dialect="socketio",
+            path=SOCKETIO_PATH,
+            files=(built(NODE_SOCKETIO_PEER / "node_modules", "npm ci"),),
         ),
     )
 }

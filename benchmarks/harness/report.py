@@ -7,10 +7,17 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from .peers import CATALOGUE, GATEWRIGHT, GATEWRIGHT_MOUNTED, GATEWRIGHT_WS
+from .peers import (
+    CATALOGUE,
+    GATEWRIGHT,
+    GATEWRIGHT_MOUNTED,
+    GATEWRIGHT_SIO,
+    GATEWRIGHT_SIO_WS,
+    GATEWRIGHT_WS,
+)
 from .workloads import WORKLOADS, Workload
 
-OURS = (GATEWRIGHT, GATEWRIGHT_WS, GATEWRIGHT_MOUNTED)
+OURS = (GATEWRIGHT, GATEWRIGHT_WS, GATEWRIGHT_MOUNTED, GATEWRIGHT_SIO, GATEWRIGHT_SIO_WS)
 GENERATOR_LIMIT = 0.9
 
 

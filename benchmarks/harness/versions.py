@@ -9,13 +9,20 @@ import subprocess
 from importlib import metadata
 from pathlib import Path
 
-from .peers import NESTJS
+from .peers import NESTJS, NODE_SOCKETIO_PEER
 
 DISTRIBUTIONS = (
     *("gatewright", "uvicorn", "uvloop", "httptools", "websockets", "starlette", "msgspec"),
     *("python-socketio", "python-engineio"),
 )
-NODE_PACKAGES = ("@nestjs/core", "@nestjs/platform-ws", "ws")
+NODE_PACKAGES = {
+    "@nestjs/core": (NESTJS, "@nestjs/core"),
+    "@nestjs/platform-ws": (NESTJS, "@nestjs/platform-ws"),
+    "ws under NestJS": (NESTJS, "ws"),
+    "socket.io": (NODE_SOCKETIO_PEER, "socket.io"),
+    "engine.io": (NODE_SOCKETIO_PEER, "engine.io"),
+    "ws under engine.io": (NODE_SOCKETIO_PEER, "ws"),
+}
 
 
 def _processor() -> str:
@@ -46,8 +53,8 @@ def versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             found[name] = "not installed"
     found["node"] = _node()
-    for name in NODE_PACKAGES:
-        manifest = NESTJS / "node_modules" / name / "package.json"
+    for name, (peer, package) in NODE_PACKAGES.items():
+        manifest = peer / "node_modules" / package / "package.json"
         found[name] = (
             json.loads(manifest.read_text())["version"] if manifest.exists() else "not installed"
         )

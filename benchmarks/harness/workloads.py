@@ -1,8 +1,23 @@
-"""The five workloads."""
+"""The workloads: five over plain WebSockets, and four of them again over Socket.IO."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from .peers import (
+    GATEWRIGHT,
+    GATEWRIGHT_MOUNTED,
+    GATEWRIGHT_SIO,
+    GATEWRIGHT_SIO_WS,
+    GATEWRIGHT_WS,
+    NEST,
+    NODE_SOCKETIO,
+    SOCKETIO,
+    STARLETTE,
+)
+
+PLAIN_SERVERS = (GATEWRIGHT, GATEWRIGHT_WS, GATEWRIGHT_MOUNTED, STARLETTE, SOCKETIO, NEST)
+SOCKETIO_SERVERS = (GATEWRIGHT_SIO, GATEWRIGHT_SIO_WS, SOCKETIO, NODE_SOCKETIO)
 
 
 @dataclass(frozen=True)
@@ -18,6 +33,8 @@ class Workload:
     publishes: int = 0
     budget: float = 1
     """How many times `--seconds` it may measure; a fan-out ends earlier after its publishes."""
+    servers: tuple[str, ...] = PLAIN_SERVERS
+    """Who takes part."""
 
     def arguments(self, seconds: float) -> list[str]:
         """The generator's arguments after the dialect."""
@@ -29,57 +46,72 @@ class Workload:
             return [*map(str, counts), time]
         return [str(self.connections), str(self.in_flight)]
 
+    def over_socketio(self) -> Workload:
+        """The same load on servers that all speak Socket.IO: s1 is w1."""
+        return replace(
+            self,
+            name=f"s{self.name[1:]}",
+            title=f"S{self.title[1:]}, over Socket.IO",
+            servers=SOCKETIO_SERVERS,
+        )
+
+
+_PLAIN = (
+    Workload(
+        "w1",
+        "W1: calls and replies, 100 connections, 8 calls in flight each",
+        "echo",
+        "calls/s",
+        connections=100,
+        in_flight=8,
+        warm_up=0.5,
+    ),
+    Workload(
+        "w1s",
+        "W1s: calls and replies, 100 connections, 1 call in flight each",
+        "echo",
+        "calls/s",
+        connections=100,
+        in_flight=1,
+        warm_up=0.5,
+    ),
+    Workload(
+        "w2",
+        "W2: fan-out to a room of 1,000, one publish at a time",
+        "fanout",
+        "deliveries/s",
+        connections=1000,
+        in_flight=1,
+        warm_up=5,
+        publishes=200,
+        budget=2,
+    ),
+    Workload(
+        "w2p",
+        "W2p: fan-out to a room of 1,000, 16 publishes in flight",
+        "fanout",
+        "deliveries/s",
+        connections=1000,
+        in_flight=16,
+        warm_up=16,
+        publishes=200,
+        budget=2,
+    ),
+    Workload(
+        "w3",
+        "W3: 5,000 idle connections, opened 64 at a time",
+        "idle",
+        "connects/s",
+        connections=5000,
+        in_flight=64,
+    ),
+)
+_AGAIN = ("w1", "w1s", "w2", "w3")
 
 WORKLOADS = {
     workload.name: workload
     for workload in (
-        Workload(
-            "w1",
-            "W1: calls and replies, 100 connections, 8 calls in flight each",
-            "echo",
-            "calls/s",
-            connections=100,
-            in_flight=8,
-            warm_up=0.5,
-        ),
-        Workload(
-            "w1s",
-            "W1s: calls and replies, 100 connections, 1 call in flight each",
-            "echo",
-            "calls/s",
-            connections=100,
-            in_flight=1,
-            warm_up=0.5,
-        ),
-        Workload(
-            "w2",
-            "W2: fan-out to a room of 1,000, one publish at a time",
-            "fanout",
-            "deliveries/s",
-            connections=1000,
-            in_flight=1,
-            warm_up=5,
-            publishes=200,
-            budget=2,
-        ),
-        Workload(
-            "w2p",
-            "W2p: fan-out to a room of 1,000, 16 publishes in flight",
-            "fanout",
-            "deliveries/s",
-            connections=1000,
-            in_flight=16,
-            warm_up=16,
-            publishes=200,
-            budget=2,
-        ),
-        Workload(
-            "w3",
-            "W3: 5,000 idle connections, opened 64 at a time",
-            "idle",
-            "connects/s",
-            connections=5000,
-            in_flight=64,
-        ),
+        *_PLAIN,
+        *(plain.over_socketio() for plain in _PLAIN if plain.name in _AGAIN),
     )
 }

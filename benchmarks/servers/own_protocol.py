@@ -1,4 +1,4 @@
-"""uvicorn with gatewright's WebSocket protocol class.
+"""uvicorn with gatewright's WebSocket protocol class: `own_protocol.py MODULE:APP`.
 
 A script, because uvicorn's command line only offers its own classes for `--ws`.
 """
@@ -6,6 +6,7 @@ A script, because uvicorn's command line only offers its own classes for `--ws`.
 from __future__ import annotations
 
 import os
+import sys
 
 import uvicorn
 
@@ -13,7 +14,7 @@ from gatewright.server import WebSocketProtocol
 
 if __name__ == "__main__":
     uvicorn.run(
-        "gatewright_bench:app",
+        sys.argv[1],
         host="127.0.0.1",
         port=int(os.environ["PORT"]),
         ws=WebSocketProtocol,
