@@ -1,4 +1,4 @@
-"""The workloads: five over plain WebSockets, and four of them again over Socket.IO."""
+"""The workloads: five over plain WebSockets, and the same five over Socket.IO."""
 
 from __future__ import annotations
 
@@ -106,12 +106,11 @@ _PLAIN = (
         in_flight=64,
     ),
 )
-_AGAIN = ("w1", "w1s", "w2", "w3")
 
 WORKLOADS = {
     workload.name: workload
     for workload in (
         *_PLAIN,
-        *(plain.over_socketio() for plain in _PLAIN if plain.name in _AGAIN),
+        *(plain.over_socketio() for plain in _PLAIN),
     )
 }
