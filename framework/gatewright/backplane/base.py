@@ -177,36 +177,37 @@ class Backplane(ABC):
         one changes at the same number, also while it is away.
         """
 
+    @abstractmethod
     async def position(self, namespace: str) -> Position:
         """The number of the last entry."""
-        raise NotImplementedError
 
     # Sessions
 
+    @abstractmethod
     async def open(self, namespace: str, id: str, key: bytes, user: str | None) -> Position:
         """Begin a session, at generation 1; it is entitled to what follows the returned position.
 
         Rooms that its id has joined before go on as its stays. `ValueError`: there is one with this
         id or key already.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     async def rename(self, namespace: str, id: str, user: str | None) -> None:
         """The session goes by another name from here on; so does what it is entitled to."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def save(self, namespace: str, id: str, state: bytes) -> None:
         """Replace the session's state."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def confirm(self, namespace: str, id: str, seq: int) -> None:
         """The client surely has everything up to `seq` (R7): it is never asked for again."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def find(self, namespace: str, key: bytes) -> Record | None:
         """The session whose key this is, here or away; changes nothing."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def resume(
         self,
         namespace: str,
@@ -222,19 +223,18 @@ class Backplane(ABC):
         position of another epoch, or beyond the head, makes everything a gap. The rooms in
         `revoked` are left, and replayed to it never again.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     async def release(self, namespace: str, id: str, generation: int) -> bool:
         """Its socket is lost: its grace begins. False if it has ended or a newer one has it."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def end(self, namespace: str, id: str, generation: int) -> bool:
         """The session is over and leaves its rooms. False if it had ended or a newer one has it."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def expired(self) -> Sequence[Record]:
         """End the sessions whose grace has passed; each is handed out once, to one node.
 
         Call this every few seconds: what is too old to be kept is let go here as well.
         """
-        raise NotImplementedError

@@ -1,0 +1,94 @@
+"""A session's record while it changes."""
+
+from collections.abc import Iterable
+
+from gatewright.backplane.base import Record
+from gatewright.backplane.stays import Stays
+from gatewright.types import Position
+
+__all__ = ["Session"]
+
+
+class Session:
+    """What `Record` is a picture of; each change stands after the entry with the given number."""
+
+    __slots__ = (
+        "confirmed",
+        "deadline",
+        "epoch",
+        "generation",
+        "id",
+        "key",
+        "namespace",
+        "rooms",
+        "start",
+        "state",
+        "user",
+        "users",
+    )
+
+    def __init__(
+        self, namespace: str, id: str, key: bytes, user: str | None, start: Position
+    ) -> None:
+        self.namespace: str = namespace
+        self.id: str = id
+        self.key: bytes = key
+        self.generation: int = 1
+        self.epoch: str = start.epoch
+        self.start: int = start.seq
+        self.confirmed: int = start.seq
+        self.rooms: Stays = Stays()
+        self.user: str | None = None
+        self.users: Stays = Stays()
+        self.state: bytes = b""
+        self.deadline: float | None = None
+        """When its grace is over; None while it has a socket."""
+        self.rename(user, start.seq)
+
+    def record(self) -> Record:
+        return Record(
+            id=self.id,
+            namespace=self.namespace,
+            user=self.user,
+            generation=self.generation,
+            epoch=self.epoch,
+            start=self.start,
+            confirmed=self.confirmed,
+            stays=tuple(self.rooms),
+            users=tuple(self.users),
+            state=self.state,
+            key=self.key,
+        )
+
+    def expired(self, now: float) -> bool:
+        return self.deadline is not None and self.deadline <= now
+
+    def join(self, rooms: Iterable[str], seq: int) -> None:
+        for room in rooms:
+            self.rooms.join(room, seq)
+
+    def leave(self, rooms: Iterable[str], seq: int) -> None:
+        for room in rooms:
+            self.rooms.leave(room, seq, self.confirmed)
+
+    def revoke(self, rooms: Iterable[str], seq: int) -> list[str]:
+        """Take access away; returns the rooms that it was still a member of."""
+        left: list[str] = []
+        for room in rooms:
+            if self.rooms.lasts(room):
+                left.append(room)
+            self.rooms.revoke(room, seq, self.confirmed)
+        return left
+
+    def rename(self, user: str | None, seq: int) -> None:
+        if self.user is not None:
+            self.users.leave(self.user, seq, self.confirmed)
+        self.user = user
+        if user is not None:
+            self.users.join(user, seq)
+
+    def confirm(self, seq: int) -> None:
+        if seq > self.confirmed:
+            self.confirmed = seq
+            self.rooms.confirm(seq)
+            self.users.confirm(seq)
