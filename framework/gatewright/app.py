@@ -8,7 +8,7 @@ from typing import Any
 
 from injector import Binder, Module
 from starlette.responses import PlainTextResponse
-from starlette.routing import BaseRoute, Router, WebSocketRoute
+from starlette.routing import BaseRoute, Route, Router, WebSocketRoute
 from starlette.types import Receive, Scope, Send
 from typing_extensions import TypeForm, TypeVar
 
@@ -25,7 +25,15 @@ from gatewright.errors import NotStartedError
 from gatewright.node import Node
 from gatewright.protocol.codecs import Codec, DecHook, EncHook, JsonCodec, MsgpackCodec
 from gatewright.protocol.rates import TokenBucket
+from gatewright.protocol.socketio.codec import SocketIOCodec
+from gatewright.protocol.socketio.msgpack import SocketIOMsgpackCodec
 from gatewright.settings import Settings
+from gatewright.transports.socketio.channel import Codec as SocketIOFormat
+from gatewright.transports.socketio.client import Client
+from gatewright.transports.socketio.config import SocketIO
+from gatewright.transports.socketio.door import EngineDoor
+from gatewright.transports.socketio.engine import Engine, EngineSocket
+from gatewright.transports.socketio.namespaces import NamespaceTable
 from gatewright.transports.websocket import WebSocketDoor, deny
 from gatewright.types import Handshake, Identity
 
@@ -54,6 +62,7 @@ class Gatewright:
         authenticate: Callable[..., Awaitable[Identity[Any] | None]] | None = None,
         backplane: Backplane | None = None,
         settings: Settings | None = None,
+        socketio: SocketIO | None = SocketIO(),  # noqa: B008 - frozen
         debug: bool = False,
         dec_hook: DecHook | None = None,
         enc_hook: EncHook | None = None,
@@ -68,13 +77,16 @@ class Gatewright:
             JsonCodec(dec_hook, enc_hook),
             MsgpackCodec(dec_hook, enc_hook),
         )
+        self._socketio = socketio
+        self._format = _format(socketio, dec_hook, enc_hook)
+        self._engine: Engine | None = None
         self._dispatcher: Dispatcher | None = None
         self._container: Container | None = None
         self._accepting: TokenBucket | None = None
         self.settings: Settings = settings or Settings()
         self.emitter: Emitter = Emitter()
         """Emits from anywhere in this process, once the application has started."""
-        self._routes = [
+        self._routes: list[BaseRoute] = [
             WebSocketRoute(
                 path,
                 WebSocketDoor(path, lambda: self._dispatcher, lambda: self._accepting),
@@ -83,6 +95,14 @@ class Gatewright:
             # `/lab/main` before `/lab/{bench}`, which would match it too.
             for path in sorted(self._blueprint.namespaces, key=_specific)
         ]
+        if socketio is not None:
+            door = EngineDoor(
+                socketio, self.settings.origins, lambda: self._engine, lambda: self._accepting
+            )
+            self._routes += [
+                Route(socketio.path, door, name="socketio"),
+                WebSocketRoute(socketio.path, door, name="socketio"),
+            ]
         self._router = Router(self._routes, default=_nowhere, lifespan=self.lifespan)
         check_injection(self._blueprint, self._build(()), self._build((), opening=True))
 
@@ -126,7 +146,9 @@ class Gatewright:
             stack.push_async_callback(container.aclose)
             namespaces = self._blueprint.namespaces
             templates = {path: each.template for path, each in namespaces.items()}
-            node = Node(self.settings, self._backplane or Memory(), self._codecs, templates)
+            node = Node(
+                self.settings, self._backplane or Memory(), (*self._codecs, self._format), templates
+            )
             await node.start()
             stack.push_async_callback(node.stop)
             self.emitter.attach(node)
@@ -138,6 +160,9 @@ class Gatewright:
             dispatcher = Dispatcher(self._blueprint, container, node, debug=self._debug)
             stack.push_async_callback(dispatcher.stop)
             await dispatcher.start()
+            if self._socketio is not None:
+                self._engine = self._open_engine(self._socketio, dispatcher)
+                stack.callback(self._engine.stop)
             self._dispatcher = dispatcher
             stack.callback(self._forget)
             yield
@@ -146,6 +171,16 @@ class Gatewright:
         """New connections are refused from here on; those that are open are closed next."""
         self._dispatcher = None
         self._container = None
+        self._engine = None
+
+    def _open_engine(self, config: SocketIO, dispatcher: Dispatcher) -> Engine:
+        namespaces = NamespaceTable(sorted(self._blueprint.namespaces, key=_specific))
+
+        def client(socket: EngineSocket) -> Client:
+            return Client(socket, config, dispatcher, namespaces, self._format)
+
+        node = dispatcher.node
+        return Engine(config, node.flusher, node.settings.outbox, client)
 
     async def aget(self, kind: TypeForm[T], /) -> T:
         """Something of the application's level, opened if it is a resource not yet open."""
@@ -189,6 +224,15 @@ class Gatewright:
             connection=(Handshake,) if opening else (Connection, Handshake),
             event=(Context,),
         )
+
+
+def _format(
+    socketio: SocketIO | None, dec_hook: DecHook | None, enc_hook: EncHook | None
+) -> SocketIOFormat:
+    parser = socketio.parser if socketio is not None else "json"
+    offsets = socketio is not None and socketio.recovery
+    kind = SocketIOCodec if parser == "json" else SocketIOMsgpackCodec
+    return kind(dec_hook, enc_hook, offsets=offsets)
 
 
 def _specific(path: str) -> list[bool]:

@@ -17,7 +17,6 @@ from gatewright.lanes import Lanes
 from gatewright.node import Node
 from gatewright.plans import Call, EventPlan, Hooks
 from gatewright.protocol.close import CloseCode
-from gatewright.protocol.codecs import FrameError
 from gatewright.protocol.frames import Envelope
 from gatewright.protocol.limits import Limits
 from gatewright.replies import Replies
@@ -101,21 +100,11 @@ class Session:
                 return
             await room
 
-    def feed(self, message: str | bytes) -> None:
-        """Take one message of the client."""
-        try:
-            # Read even when it is over the rate: a call must learn that it was refused.
-            envelope = self.connection.codec.envelope(message)
-        except FrameError as error:
-            if self._allowed():
-                self._replies.fail(None, None, EventError(ErrorCode.BAD_FRAME, str(error)))
-            else:
-                self._refuse_rate(None, None)
-            return
-        self.take(envelope)
+    def feed(self, envelope: Envelope) -> None:
+        """Take one message of the client.
 
-    def take(self, envelope: Envelope) -> None:
-        """Take one message that its transport has read."""
+        Read even when it is over the rate: a call must learn that it was refused.
+        """
         allowed = self._allowed()
         event, call_id = envelope.event, envelope.id
         if not allowed:
@@ -135,6 +124,13 @@ class Session:
             self._replies.fail(
                 None, None, EventError(ErrorCode.BAD_FRAME, "expected event, id or op, got neither")
             )
+
+    def reject(self, reason: str) -> None:
+        """Take one message that is no frame, and tell the client why."""
+        if self._allowed():
+            self._replies.fail(None, None, EventError(ErrorCode.BAD_FRAME, reason))
+        else:
+            self._refuse_rate(None, None)
 
     async def end(self, reason: DisconnectReason) -> None:
         """The socket is lost: finish what was received, run the hooks of the end, free everything.

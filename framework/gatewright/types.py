@@ -122,8 +122,10 @@ class Frame:
 class Link(Protocol):
     """One socket as the outbox sees it: what a transport implements."""
 
-    immediate: bool
-    """Whether `write` can ever succeed; elsewhere everything goes through `send`."""
+    @property
+    def immediate(self) -> bool:
+        """Whether `write` can ever succeed; elsewhere everything goes through `send`."""
+        ...
 
     @property
     def taken(self) -> int:

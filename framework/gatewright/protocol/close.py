@@ -17,6 +17,7 @@ class CloseCode(IntEnum):
 
     NORMAL = 1000
     GOING_AWAY = 1001
+    PROTOCOL_ERROR = 1002
     INVALID_TEXT = 1007
     POLICY = 1008
     TOO_LARGE = 1009

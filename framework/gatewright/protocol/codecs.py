@@ -59,10 +59,6 @@ class Codec(Protocol):
     null: Data
     empty: Data
 
-    def envelope(self, message: str | bytes) -> Envelope:
-        """Read a client's frame, its data left raw; raises `FrameError`."""
-        ...
-
     def decoder(self, kind: Any, *, several: bool = False) -> Callable[[Any], Any]:
         """A decoder of data into `kind`, of `array` data if it has several arguments."""
         ...
@@ -114,7 +110,8 @@ class EnvelopeCodec(ABC):
     empty: Data
 
     @abstractmethod
-    def envelope(self, message: str | bytes) -> Envelope: ...
+    def envelope(self, message: str | bytes) -> Envelope:
+        """Read a client's frame, its data left raw; raises `FrameError`."""
 
     @abstractmethod
     def decoder(self, kind: Any, *, several: bool = False) -> Callable[[Any], Any]: ...

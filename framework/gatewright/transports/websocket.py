@@ -16,7 +16,7 @@ from gatewright.emitter import fill
 from gatewright.errors import EventError
 from gatewright.outbox import Outbox
 from gatewright.protocol.close import CloseCode
-from gatewright.protocol.codecs import Codec
+from gatewright.protocol.codecs import Codec, EnvelopeCodec, FrameError
 from gatewright.protocol.rates import TokenBucket
 from gatewright.session import Session
 from gatewright.transports.admission import allowed_origin, read_handshake
@@ -177,7 +177,9 @@ async def _to_the_end(coroutine: Coroutine[Any, Any, None]) -> None:
 
 
 async def _read(session: Session, receive: Receive, max_frame: int) -> DisconnectReason:
-    outbox = session.connection.outbox
+    connection = session.connection
+    outbox, codec = connection.outbox, connection.codec
+    assert isinstance(codec, EnvelopeCodec)
     while True:
         message = await receive()
         payload: str | bytes | None = message.get("text")
@@ -192,7 +194,12 @@ async def _read(session: Session, receive: Receive, max_frame: int) -> Disconnec
         if len(payload) * 4 > max_frame and _size(payload) > max_frame:
             outbox.close(CloseCode.TOO_LARGE, f"a message has at most {max_frame} bytes")
             continue
-        session.feed(payload)
+        try:
+            envelope = codec.envelope(payload)
+        except FrameError as error:
+            session.reject(str(error))
+        else:
+            session.feed(envelope)
         if session.full:
             await session.room()
 

@@ -1,0 +1,136 @@
+"""One namespace's share of a Socket.IO client's socket."""
+
+import asyncio
+from typing import Protocol
+
+from gatewright.errors import EventError
+from gatewright.protocol.close import CloseCode
+from gatewright.protocol.socketio.codec import SocketIOCodec
+from gatewright.protocol.socketio.msgpack import SocketIOMsgpackCodec
+from gatewright.session import Session
+from gatewright.transports.socketio.engine import EngineSocket
+from gatewright.types import DisconnectReason, Frame
+
+__all__ = ["Channel", "Codec"]
+
+Codec = SocketIOCodec | SocketIOMsgpackCodec
+
+
+class Owner(Protocol):
+    """Who keeps the channels of one client."""
+
+    def forget(self, channel: "Channel") -> None:
+        """The channel has ended, at the client's wish or ours."""
+        ...
+
+
+class Channel:
+    """Where the frames of one namespace's connection go.
+
+    Until the hooks have let the connection in they are kept, because CONNECT comes first.
+    """
+
+    def __init__(self, owner: Owner, socket: EngineSocket, codec: Codec, namespace: str) -> None:
+        self.namespace: str = namespace
+        self.gone: asyncio.Future[DisconnectReason] = asyncio.get_running_loop().create_future()
+        """Why the connection has ended."""
+        self.session: Session | None = None
+        """Whom its packets are for, once the guards have let it in."""
+        self.body: dict[str, str] = {}
+        """What CONNECT tells the client."""
+        self.replay: list[Frame] = []
+        """What a resumed connection has missed; follows CONNECT at once."""
+        self._owner = owner
+        self._socket = socket
+        self._outbox = socket.outbox
+        self._codec = codec
+        self._held: list[Frame] | None = []
+        self._over = False
+
+    # As the outlet of a connection
+
+    @property
+    def closing(self) -> bool:
+        return self._over or self._outbox.closing
+
+    def push(self, frame: Frame) -> None:
+        if self._held is None:
+            if not self._over:
+                self._outbox.push(frame)
+        elif not self._over:
+            self._held.append(frame)
+
+    def push_volatile(self, frame: Frame, key: str | None = None) -> bool:
+        if self._over or self._held is not None:
+            return False
+        # Keys are a namespace's own.
+        return self._outbox.push_volatile(frame, key and f"{self.namespace},{key}")
+
+    async def room(self, wanted: int = 0) -> None:
+        if not self._over:
+            await self._outbox.room(wanted)
+
+    def close(self, code: int, reason: str = "") -> None:
+        """End this connection; the whole socket where the client is to come back.
+
+        A client that is told of a DISCONNECT stays away.
+        """
+        if self._over:
+            return
+        if self._held is not None:
+            self._refuse(reason or "closed")
+        elif is_final(code):
+            self._outbox.push(self._codec.disconnected(self.namespace))
+            self.end(DisconnectReason(code, reason or "server namespace disconnect"))
+        else:
+            self._socket.close(DisconnectReason(code, reason, resumable=True))
+
+    def lose(self) -> None:
+        self._over = True
+
+    def abort(self) -> None:
+        self._outbox.abort()
+
+    async def aclose(self) -> None:
+        self._over = True
+
+    # As the entrance of a connection
+
+    def opened(self) -> None:
+        """The hooks have let it in: tell the client, then what was kept."""
+        if self._over:
+            return
+        held, self._held = self._held or [], None
+        self._outbox.push(self._codec.connected(self.namespace, self.body))
+        for frame in (*self.replay, *held):
+            self._outbox.push(frame)
+        self.replay = []
+
+    def refused(self, error: EventError) -> None:
+        """Guards or hooks have not: tell the client why."""
+        if not self._over:
+            data = {"code": error.code}
+            if error.details is not None:
+                data["details"] = error.details  # type: ignore[assignment]
+            self._refuse(error.message or error.code, data)
+
+    def _refuse(self, message: str, data: object = None) -> None:
+        body = {} if data is None else {"data": data}
+        self._outbox.push(self._codec.refused(self.namespace, message, **body))
+        self.end(DisconnectReason(CloseCode.FORBIDDEN, message))
+
+    def end(self, reason: DisconnectReason) -> None:
+        """Nothing passes any more."""
+        self._over = True
+        self._held = None
+        self._owner.forget(self)
+        if not self.gone.done():
+            self.gone.set_result(reason)
+
+
+def is_final(code: int) -> bool:
+    """Whether a client is to stay away; codes beyond our own are an application's."""
+    try:
+        return not CloseCode(code).reconnect
+    except ValueError:
+        return not 4000 <= code < 4500

@@ -1,0 +1,200 @@
+"""Socket.IO over one Engine.IO session: its namespaces, and whom its packets are for."""
+
+import asyncio
+import logging
+from typing import Any, Final
+
+from gatewright.dispatcher import Dispatcher, NoSuchPath, Opening
+from gatewright.errors import ErrorCode, EventError
+from gatewright.protocol.close import CloseCode
+from gatewright.protocol.engineio import PayloadError
+from gatewright.protocol.frames import Envelope
+from gatewright.protocol.rates import TokenBucket
+from gatewright.protocol.socketio.msgpack import MsgpackDecoder
+from gatewright.protocol.socketio.packets import (
+    Decoder,
+    JsonDecoder,
+    Packet,
+    PacketError,
+    PacketType,
+)
+from gatewright.session import Session
+from gatewright.settings import Rate
+from gatewright.transports.socketio.channel import Channel, Codec
+from gatewright.transports.socketio.config import SocketIO
+from gatewright.transports.socketio.engine import EngineSocket
+from gatewright.transports.socketio.namespaces import NamespaceTable
+from gatewright.types import DisconnectReason, Handshake
+
+__all__ = ["Client"]
+
+logger: logging.Logger = logging.getLogger("gatewright")
+
+INVALID_NAMESPACE: Final = "Invalid namespace"
+"""The reference's words: clients compare them."""
+
+CLIENT_LEFT: Final = DisconnectReason(CloseCode.NORMAL, "client namespace disconnect")
+NEVER_CONNECTED: Final = DisconnectReason(CloseCode.OPEN_TIMEOUT, "no namespace joined")
+
+CONNECTS: Final = Rate(20, 100)
+"""CONNECT packets of one client: each asks guards, and perhaps a database."""
+
+
+class Client:
+    """One client. A namespace that it joins is a connection, with a task of its own."""
+
+    def __init__(
+        self,
+        socket: EngineSocket,
+        config: SocketIO,
+        dispatcher: Dispatcher,
+        namespaces: NamespaceTable,
+        codec: Codec,
+    ) -> None:
+        self._socket = socket
+        self._config = config
+        self._dispatcher = dispatcher
+        self._namespaces = namespaces
+        self._codec = codec
+        self._decoder: Decoder = JsonDecoder() if config.parser == "json" else MsgpackDecoder()
+        self._channels: dict[str, Channel] = {}
+        self._left: set[str] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        loop = asyncio.get_running_loop()
+        self._loop = loop
+        self._connects = TokenBucket(CONNECTS, loop.time())
+        self._timer = loop.call_later(config.connect_timeout, self._never_connected)
+
+    # From the engine
+
+    def message(self, message: str | bytes, start: int) -> Session | None:
+        try:
+            packet = self._decoder.add(message, start)
+        except PacketError as error:
+            raise PayloadError(str(error)) from None
+        if packet is None:
+            return None
+        channel = self._channels.get(packet.namespace)
+        if channel is None:
+            self._unjoined(packet)
+            return None
+        kind = packet.type
+        if kind == 2 or kind == 3:  # noqa: PLR1714 - once per message
+            session = channel.session
+            if session is None:
+                raise PayloadError("expected nothing before CONNECT is answered")
+            if kind == 2:
+                id = packet.id
+                if id is None:
+                    session.feed(Envelope(packet.event, packet.data))
+                else:
+                    session.feed(Envelope(packet.event, packet.data, id))
+                return session if session.full else None
+            session.feed(Envelope(data=packet.data, id=packet.id or 0))
+        elif kind == PacketType.DISCONNECT:
+            channel.end(CLIENT_LEFT)
+        else:
+            raise PayloadError(f"{packet.namespace} is connected already")
+        return None
+
+    def pinged(self) -> None:
+        """Nothing is to be confirmed where nothing is recovered."""
+
+    def ponged(self) -> None:
+        """See `pinged`."""
+
+    def lost(self, reason: DisconnectReason) -> None:
+        self._timer.cancel()
+        for channel in list(self._channels.values()):
+            channel.end(reason)
+
+    def _unjoined(self, packet: Packet) -> None:
+        if packet.type == PacketType.CONNECT:
+            self._connect(packet.namespace, packet.data)
+        elif packet.namespace not in self._left or packet.type == PacketType.CONNECT_ERROR:
+            raise PayloadError(f"{packet.namespace} is not connected")
+        # Else it was under way when we said goodbye.
+
+    def _never_connected(self) -> None:
+        if not self._channels:
+            self._socket.close(NEVER_CONNECTED)
+
+    # Namespaces
+
+    def forget(self, channel: Channel) -> None:
+        if self._channels.get(channel.namespace) is channel:
+            del self._channels[channel.namespace]
+            if len(self._left) < self._config.max_namespaces:
+                self._left.add(channel.namespace)
+
+    def _connect(self, namespace: str, auth: Any) -> None:
+        channel = Channel(self, self._socket, self._codec, namespace)
+        if len(self._channels) >= self._config.max_namespaces or not self._connects.take(
+            self._loop.time()
+        ):
+            text = f"expected at most {self._config.max_namespaces} namespaces"
+            channel.refused(EventError(ErrorCode.TOO_MANY, text))
+            return
+        found = self._namespaces.find(namespace)
+        if found is None:
+            channel.close(CloseCode.FORBIDDEN, INVALID_NAMESPACE)
+            return
+        path, values = found
+        try:
+            converted = self._dispatcher.convert(path, values)
+        except NoSuchPath:
+            channel.close(CloseCode.FORBIDDEN, INVALID_NAMESPACE)
+            return
+        request = self._socket.request
+        handshake = Handshake(
+            namespace=namespace,
+            path=values,
+            headers=request.headers,
+            cookies=request.cookies,
+            query=request.query,
+            auth=auth,
+            client=request.client,
+        )
+        self._channels[namespace] = channel
+        self._left.discard(namespace)
+        task = self._loop.create_task(self._serve(channel, path, handshake, converted))
+        self._tasks.add(task)
+        task.add_done_callback(self._served)
+
+    async def _serve(
+        self, channel: Channel, path: str, handshake: Handshake, converted: Any
+    ) -> None:
+        """A connection's life, from its guards to its last hook."""
+        dispatcher = self._dispatcher
+        with dispatcher.arriving():
+            try:
+                opening = await dispatcher.open(path, handshake, converted)
+            except EventError as error:
+                channel.refused(error)
+                return
+            if channel.closing or dispatcher.stopping:
+                # The client has left meanwhile.
+                channel.close(CloseCode.RESTART, "server shutting down")
+                await opening.level.aclose()
+                return
+            await self._converse(channel, path, opening)
+
+    async def _converse(self, channel: Channel, path: str, opening: Opening) -> None:
+        dispatcher = self._dispatcher
+        session = dispatcher.session(path, opening, channel, self._codec, channel)
+        channel.session = session
+        channel.body = {"sid": session.connection.id}
+        reason = DisconnectReason(CloseCode.GOING_AWAY)
+        try:
+            session.start()
+            reason = await asyncio.shield(channel.gone)
+        finally:
+            try:
+                await session.end(reason)
+            finally:
+                dispatcher.forget(session)
+
+    def _served(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.error("%r: a connection failed", self._socket, exc_info=error)

@@ -1,0 +1,253 @@
+"""Engine.IO sessions: heartbeats, closing, and what carries them."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from secrets import token_urlsafe
+from typing import Final, Protocol
+
+from gatewright.outbox import Flusher, Outbox
+from gatewright.protocol.close import CloseCode
+from gatewright.protocol.engineio import (
+    CLOSE,
+    NOOP,
+    PING,
+    PacketType,
+    PayloadError,
+    decode_packet,
+    open_packet,
+)
+from gatewright.session import Session
+from gatewright.transports.socketio.carrier import Carrier
+from gatewright.transports.socketio.config import SocketIO
+from gatewright.transports.socketio.polling import Polling
+from gatewright.types import DisconnectReason, Frame, Handshake, Link
+
+__all__ = ["Engine", "EngineSocket", "Receiver", "Receivers"]
+
+logger: logging.Logger = logging.getLogger("gatewright")
+
+TRANSPORT_CLOSE: Final = DisconnectReason(CloseCode.GOING_AWAY, "transport close", resumable=True)
+TRANSPORT_ERROR: Final = DisconnectReason(CloseCode.GOING_AWAY, "transport error", resumable=True)
+PING_TIMEOUT: Final = DisconnectReason(CloseCode.GOING_AWAY, "ping timeout", resumable=True)
+SHUTTING_DOWN: Final = DisconnectReason(CloseCode.RESTART, "server shutting down", resumable=True)
+PARSE_ERROR: Final = DisconnectReason(CloseCode.PROTOCOL_ERROR, "parse error")
+
+
+class Receiver(Protocol):
+    """What the layer above does with a session's messages."""
+
+    def message(self, message: str | bytes, start: int) -> Session | None:
+        """Take a message; of a text it begins at `start`.
+
+        Returns a connection's session that has no room for another one: reading waits for it.
+        Raises `PayloadError` for what ends the session.
+        """
+        ...
+
+    def pinged(self) -> None:
+        """A ping is queued: what it confirms was queued before it."""
+        ...
+
+    def ponged(self) -> None:
+        """The client has answered the last ping."""
+        ...
+
+    def lost(self, reason: DisconnectReason) -> None:
+        """The session is over."""
+        ...
+
+
+Receivers = Callable[["EngineSocket"], Receiver]
+
+
+class Engine:
+    """All sessions of one running application."""
+
+    def __init__(
+        self, config: SocketIO, flusher: Flusher, outbox: int, receivers: Receivers
+    ) -> None:
+        """`outbox` is the limit of each session's outbox in bytes."""
+        self.config: SocketIO = config
+        self.flusher: Flusher = flusher
+        self.outbox: int = outbox
+        self.receivers: Receivers = receivers
+        self.sockets: dict[str, EngineSocket] = {}
+        self.stopping: bool = False
+
+    def open(self, request: Handshake, link: Link | None = None) -> "EngineSocket":
+        """Begin a session, over a WebSocket if there is a link, by polling otherwise."""
+        socket = EngineSocket(self, request, link or Polling())
+        self.sockets[socket.id] = socket
+        return socket
+
+    def stop(self) -> None:
+        """Close every session: the server stops."""
+        self.stopping = True
+        for socket in list(self.sockets.values()):
+            socket.close(SHUTTING_DOWN)
+            if not socket.answering:
+                socket.forget()
+
+
+class EngineSocket:
+    """One session. `outbox` is the one way out, whatever the transport."""
+
+    def __init__(self, engine: Engine, request: Handshake, link: Link) -> None:
+        self.id: str = token_urlsafe(15)
+        self.request: Handshake = request
+        self.carrier: Carrier = Carrier(link)
+        self.outbox: Outbox = Outbox(self.carrier, engine.flusher, engine.outbox)
+        self.upgrading: bool = False
+        self.closed: bool = False
+        """Whether nothing is received any more; what was queued before may still leave."""
+        self.reading: bool = True
+        """False while we are the ones who don't listen."""
+        self.broken: bool = False
+        """Whether the client has sent what is no packet."""
+        self._engine = engine
+        self._loop = asyncio.get_running_loop()
+        self._heard = True
+        config = engine.config
+        polls = self.carrier.polling is not None
+        upgrades = polls and config.upgrades and "websocket" in config.transports
+        self.outbox.push(
+            open_packet(
+                self.id,
+                ["websocket"] if upgrades else [],
+                config.ping_interval,
+                config.ping_timeout,
+                config.max_payload,
+            )
+        )
+        self._timer = self._loop.call_later(config.ping_interval, self._ping)
+        self._receiver = engine.receivers(self)
+
+    def __repr__(self) -> str:
+        return f"<EngineSocket {self.transport}{', closed' if self.closed else ''}>"
+
+    @property
+    def transport(self) -> str:
+        """`"polling"` or `"websocket"`."""
+        return "websocket" if self.carrier.polling is None else "polling"
+
+    # In
+
+    def receive(self, packet: str | bytes) -> Session | None:
+        """Take a client's packet; returns a session to `wait` for, as `Receiver.message` does.
+
+        What is no packet closes the session.
+        """
+        if self.closed:
+            return None
+        self._heard = True
+        try:
+            return self._packet(packet)
+        except PayloadError as error:
+            logger.debug("%r: %s", self, error)
+            self.fail()
+            return None
+
+    def _packet(self, packet: str | bytes) -> Session | None:
+        if isinstance(packet, bytes):
+            return self._receiver.message(packet, 0)
+        kind = packet[:1]
+        if kind == "4":
+            return self._receiver.message(packet, 1)
+        if kind == "3":
+            self._ponged()
+        elif (data := decode_packet(packet)) is not None:
+            return self._receiver.message(data, 0)
+        elif kind == PacketType.CLOSE:
+            if self.carrier.polling is not None:
+                # A poll that waits is sent home; the reference does so with NOOP.
+                self.lose(TRANSPORT_CLOSE, NOOP)
+            else:
+                self.close(TRANSPORT_CLOSE)
+        elif kind != PacketType.NOOP:
+            raise PayloadError(f"expected a message, a pong or a close, got type {kind}")
+        return None
+
+    async def wait(self, busy: Session) -> None:
+        """Wait until a connection has room for another message."""
+        # Our own silence towards the client is no sign of its absence.
+        self.reading = False
+        try:
+            await busy.room()
+        finally:
+            self.reading = self._heard = True
+
+    # Heartbeats
+
+    def _ping(self) -> None:
+        self._heard = False
+        self.outbox.push(PING)
+        self._receiver.pinged()
+        self._timer = self._loop.call_later(self._engine.config.ping_timeout, self._missed)
+
+    def _ponged(self) -> None:
+        self._receiver.ponged()
+        self._timer.cancel()
+        self._timer = self._loop.call_later(self._engine.config.ping_interval, self._ping)
+
+    def _missed(self) -> None:
+        if self._heard or not self.reading:
+            # It is there: whatever else it sent was heard, or it was us who didn't listen.
+            self._ping()
+        else:
+            self.lose(PING_TIMEOUT)
+            self.outbox.abort()
+
+    # The end
+
+    @property
+    def answering(self) -> bool:
+        """Whether something is there that can take what is still queued."""
+        polling = self.carrier.polling
+        return polling is None or polling.pending
+
+    def close(self, reason: DisconnectReason) -> None:
+        """Say goodbye after everything that was queued before."""
+        if not self.closed:
+            self._end(reason)
+            self.outbox.close(reason.code, reason.text)
+            if self.carrier.polling is not None:
+                # Its next poll gets what is left, and learns that this was all.
+                self._timer = self._loop.call_later(self._engine.config.ping_timeout, self.forget)
+
+    def fail(self) -> None:
+        """The client has sent what is no packet."""
+        self.broken = True
+        if self.carrier.polling is not None:
+            self.lose(PARSE_ERROR)
+        else:
+            self.close(PARSE_ERROR)
+
+    def lose(self, reason: DisconnectReason, last: Frame = CLOSE) -> None:
+        """The transport is gone, and with it what is queued; a poll that waits gets `last`."""
+        if not self.closed:
+            self._end(reason)
+            self.outbox.lose()
+            polling = self.carrier.polling
+            if polling is not None:
+                polling.finish(last)
+            self.forget()
+
+    def forget(self) -> None:
+        """Nobody will ask for the session again."""
+        self._timer.cancel()
+        self._engine.sockets.pop(self.id, None)
+        if self.carrier.polling is not None:
+            self.outbox.abort()
+
+    def _end(self, reason: DisconnectReason) -> None:
+        self.closed = True
+        self._timer.cancel()
+        self._receiver.lost(reason)
+        if self.carrier.polling is None:
+            self._engine.sockets.pop(self.id, None)
+
+    async def aclose(self) -> None:
+        """The WebSocket's reader has ended: nothing is left to be written."""
+        self.lose(TRANSPORT_CLOSE)
+        await self.outbox.aclose()

@@ -1,0 +1,119 @@
+"""HTTP long-polling: what waits for a client's next request."""
+
+import asyncio
+
+from gatewright.protocol.engineio import CLOSE, NOOP
+from gatewright.types import Frame
+
+__all__ = ["Polling"]
+
+BUFFER = 64 * 1024
+"""Bytes that wait here; what is more waits in the outbox, which knows what to do about too much."""
+
+
+class Polling:
+    """The link of a session that polls. One request waits at a time, and takes all there is."""
+
+    immediate = True
+    backlog = 0
+
+    def __init__(self) -> None:
+        self._frames: list[Frame] = []
+        self._size = 0
+        self._poll: asyncio.Future[list[Frame]] | None = None
+        self._changed: asyncio.Future[None] | None = None
+        self._over = False
+        self.posting: bool = False
+        """Whether a request with data is being read."""
+        self.taken: int = 0
+
+    # From the outbox
+
+    def write(self, frames: list[Frame]) -> bool:
+        if self._over:
+            return True
+        if self._size >= BUFFER:
+            return False
+        for frame in frames:
+            self._add(frame)
+        self._answer()
+        return True
+
+    async def send(self, frame: Frame) -> None:
+        while not self._over and self._size >= BUFFER:
+            await self._change()
+        self.write([frame])
+
+    async def close(self, code: int, reason: str) -> None:
+        """Tell the client with its next poll; the code is for WebSockets."""
+        self._add(CLOSE)
+        self._answer()
+        while self._frames and not self._over:
+            await self._change()
+        self._over = True
+
+    def abort(self) -> None:
+        """Forget what waits; a pending poll learns that the session is over."""
+        self.finish(CLOSE)
+
+    # From the requests
+
+    @property
+    def pending(self) -> bool:
+        """Whether a request waits."""
+        return self._poll is not None and not self._poll.done()
+
+    def poll(self) -> asyncio.Future[list[Frame]]:
+        """What answers a request: done when there is something, or nothing any more."""
+        self._poll = asyncio.get_running_loop().create_future()
+        if self._over:
+            self._poll.set_result([])
+        else:
+            self._answer()
+        return self._poll
+
+    def answered(self, frames: list[Frame]) -> None:
+        """The client has got the answer of its poll."""
+        self.taken += sum(frame.size for frame in frames)
+
+    def noop(self) -> None:
+        """Send a waiting request back, for the client to stop polling while it upgrades.
+
+        The packet is for this request only: left in the buffer, it would go to the WebSocket.
+        """
+        if self._poll is not None and not self._poll.done():
+            self._poll.set_result([NOOP])
+
+    def finish(self, last: Frame | None = None) -> list[Frame]:
+        """Nothing is polled any more; hands out what has waited.
+
+        A request that still waits is answered by `last`, or refused.
+        """
+        self._over = True
+        frames, self._frames, self._size = self._frames, [], 0
+        if self._poll is not None and not self._poll.done():
+            self._poll.set_result([last] if last is not None else [])
+        self._wake()
+        return frames
+
+    def _add(self, frame: Frame) -> None:
+        self._frames.append(frame)
+        self._size += frame.size
+
+    def _answer(self) -> None:
+        if self._frames and self._poll is not None and not self._poll.done():
+            self._poll.set_result(self._frames)
+            self._frames, self._size = [], 0
+            self._wake()
+
+    def _change(self) -> asyncio.Future[None]:
+        if self._changed is None:
+            self._changed = asyncio.get_running_loop().create_future()
+        # Shared by all who wait: none of them may cancel it for the others.
+        return asyncio.shield(self._changed)
+
+    def _wake(self) -> None:
+        if self._changed is not None:
+            if not self._changed.done():
+                self._changed.set_result(None)
+            self._changed = None

@@ -1,0 +1,166 @@
+"""A session's WebSocket: from the start, or as the upgrade of one that polls."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import anyio
+from starlette.responses import Response
+from starlette.types import Message, Receive, Scope, Send
+from starlette.websockets import WebSocket
+
+from gatewright.protocol.close import CloseCode
+from gatewright.protocol.engineio import PROBED
+from gatewright.transports.links import make_link
+from gatewright.transports.socketio.cookies import cookie_headers
+from gatewright.transports.socketio.engine import Engine, EngineSocket
+from gatewright.types import DisconnectReason, Handshake
+
+__all__ = ["refuse", "serve", "upgrade"]
+
+NOOP_INTERVAL: Final = 0.1
+"""Seconds, as the reference's: its client counts the packets of its first tenth of a second."""
+
+
+async def serve(
+    engine: Engine, request: Handshake, scope: Scope, receive: Receive, send: Send
+) -> None:
+    """Begin a session over a WebSocket and read it to its end."""
+    if (await receive())["type"] != "websocket.connect":
+        return
+    cut = _Cut()
+    socket = engine.open(request, make_link(scope, receive, send, cut))
+    headers = cookie_headers(engine.config, socket.id)
+    try:
+        await send({"type": "websocket.accept", "subprotocol": None, "headers": headers})
+    except OSError:
+        await socket.aclose()
+        return
+    if engine.stopping:
+        engine.stop()
+    await _read(socket, receive, engine.config.max_payload, cut)
+
+
+async def upgrade(
+    engine: Engine, socket: EngineSocket, scope: Scope, receive: Receive, send: Send
+) -> None:
+    """Go on with a WebSocket once the client has probed it; else leave the session polling."""
+    if (await receive())["type"] != "websocket.connect":
+        return
+    await send({"type": "websocket.accept", "subprotocol": None, "headers": []})
+    if socket.upgrading or socket.closed or socket.carrier.polling is None:
+        await send({"type": "websocket.close", "code": CloseCode.POLICY})
+        return
+    cut = _Cut()
+    link = make_link(scope, receive, send, cut)
+    socket.upgrading = True
+    try:
+        probed = await _probed(socket, receive, link.send, engine.config.upgrade_timeout)
+        if probed:
+            await socket.carrier.switch(link)
+    finally:
+        socket.upgrading = False
+    if not probed:
+        await link.close(CloseCode.POLICY, "expected a probe and an upgrade")
+        return
+    await _read(socket, receive, engine.config.max_payload, cut)
+
+
+async def _probed(
+    socket: EngineSocket,
+    receive: Receive,
+    send: Callable[..., Awaitable[None]],
+    timeout: float,
+) -> bool:
+    """Whether the client has probed the WebSocket and wants to go on with it."""
+    noops: asyncio.TimerHandle | None = None
+    loop = asyncio.get_running_loop()
+
+    def noop() -> None:
+        nonlocal noops
+        if (polling := socket.carrier.polling) is not None:
+            polling.noop()
+        noops = loop.call_later(NOOP_INTERVAL, noop)
+
+    try:
+        async with asyncio.timeout(timeout):
+            while True:
+                packet = _payload(await receive())
+                if socket.closed:
+                    return False
+                if packet == "2probe":
+                    await send(PROBED)
+                    if noops is None:
+                        noops = loop.call_later(NOOP_INTERVAL, noop)
+                else:
+                    return packet == "5"
+    except TimeoutError:
+        return False
+    finally:
+        if noops is not None:
+            noops.cancel()
+
+
+class _Cut:
+    """Ends the reading of a socket that the server has no way to abort."""
+
+    def __init__(self) -> None:
+        self._task = asyncio.current_task()
+        self.done = False
+
+    def __call__(self) -> None:
+        if self._task is not None and not self.done:
+            self.done = True
+            self._task.cancel()
+
+
+async def _read(socket: EngineSocket, receive: Receive, limit: int, cut: _Cut) -> None:
+    try:
+        await _packets(socket, receive, limit)
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        # Only our own cut ends here; a server that cancels its applications goes on cancelling.
+        if not cut.done or task is None or task.uncancel() > 0:
+            raise
+    finally:
+        cut.done = True
+        with anyio.CancelScope(shield=True):
+            await socket.aclose()
+
+
+async def _packets(socket: EngineSocket, receive: Receive, limit: int) -> None:
+    while True:
+        packet = _payload(await receive())
+        if packet is None:
+            return
+        # A character has at most four bytes, so most texts need no second look.
+        if len(packet) * 4 > limit and _size(packet) > limit:
+            text = f"a message has at most {limit} bytes"
+            socket.close(DisconnectReason(CloseCode.TOO_LARGE, text))
+        elif (busy := socket.receive(packet)) is not None:
+            await socket.wait(busy)
+
+
+def _payload(message: Message) -> str | bytes | None:
+    """What a message brings; None when the socket is lost."""
+    payload: str | bytes | None = message.get("text")
+    return message.get("bytes") if payload is None else payload
+
+
+def _size(payload: str | bytes) -> int:
+    return len(payload.encode("utf-8", "replace")) if isinstance(payload, str) else len(payload)
+
+
+async def refuse(scope: Scope, receive: Receive, send: Send, status: int, body: bytes) -> None:
+    """Refuse a WebSocket with an HTTP answer, or 403 where the server can say nothing else."""
+    websocket = WebSocket(scope, receive, send)
+    if (await websocket.receive())["type"] != "websocket.connect":
+        return
+    if "websocket.http.response" in scope.get("extensions", {}):
+        response = Response(body, status, media_type="application/json")
+        await websocket.send_denial_response(response)
+        # See `gatewright.transports.websocket.deny`.
+        for _ in range(3):
+            await asyncio.sleep(0)
+    else:
+        await websocket.close()
