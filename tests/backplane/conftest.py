@@ -1,27 +1,44 @@
 """Every backplane there is: whoever adds one adds it here, and the whole contract runs over it."""
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import pytest
 
 from gatewright.backplane import Backplane, Memory
 
-Factory = Callable[[], AbstractAsyncContextManager[Backplane]]
+Elapse = Callable[[float], Awaitable[None]]
+"""Let seconds pass for a backplane; one whose clock cannot be moved sleeps."""
+
+Made = tuple[Backplane, Elapse]
+Factory = Callable[[], AbstractAsyncContextManager[Made]]
 
 
 @asynccontextmanager
-async def memory() -> AsyncGenerator[Backplane]:
-    yield Memory()
+async def memory() -> AsyncGenerator[Made]:
+    now = [1000.0]
+
+    async def elapse(seconds: float) -> None:
+        now[0] += seconds
+
+    yield Memory(clock=lambda: now[0]), elapse
 
 
 FACTORIES: dict[str, Factory] = {"memory": memory}
 
 
 @pytest.fixture(params=FACTORIES)
-async def backplane(
-    request: pytest.FixtureRequest, anyio_backend: str
-) -> AsyncGenerator[Backplane]:
-    """One that has not started."""
+async def made(request: pytest.FixtureRequest, anyio_backend: str) -> AsyncGenerator[Made]:
     async with FACTORIES[request.param]() as made:
         yield made
+
+
+@pytest.fixture
+def backplane(made: Made) -> Backplane:
+    """One that has not started."""
+    return made[0]
+
+
+@pytest.fixture
+def elapse(made: Made) -> Elapse:
+    return made[1]

@@ -1,60 +1,16 @@
 """What every backplane promises its node (`gatewright.backplane.base`)."""
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 
 import pytest
 
 from gatewright.backplane import Backplane
-from gatewright.backplane.base import Batch, Entry, Marker
+from gatewright.backplane.base import Batch, Marker
 from gatewright.errors import NotStartedError
-from gatewright.protocol.outgoing import Outgoing
+from gatewright.types import Position
+from tests.backplane.lanes import Lane, entry, started
 
 pytestmark = pytest.mark.anyio
-
-
-def entry(data: object, **whom: tuple[str, ...] | None) -> Entry:
-    return Entry(Outgoing("said", data), **whom)  # type: ignore[arg-type]
-
-
-class Lane:
-    """What passed by one node, in the order in which it did."""
-
-    def __init__(self) -> None:
-        self.passed: list[Batch | Marker] = []
-        self._arrived = asyncio.Event()
-
-    def __call__(self, passing: Batch | Marker) -> None:
-        self.passed.append(passing)
-        self._arrived.set()
-
-    async def first(self, count: int) -> list[Batch | Marker]:
-        """The first so many; waits for them, since most backplanes deliver a little later."""
-        async with asyncio.timeout(10):
-            while len(self.passed) < count:
-                self._arrived.clear()
-                await self._arrived.wait()
-        return self.passed[:count]
-
-    def heard(self, namespace: str) -> list[tuple[int, object]]:
-        """Number and data of every entry of a namespace."""
-        return [
-            (batch.first + index, each.outgoing.data)
-            for batch in self.passed
-            if isinstance(batch, Batch) and batch.namespace == namespace
-            for index, each in enumerate(batch.entries)
-        ]
-
-
-@asynccontextmanager
-async def started(backplane: Backplane) -> AsyncGenerator[Lane]:
-    lane = Lane()
-    await backplane.start(lane)
-    try:
-        yield lane
-    finally:
-        await backplane.stop()
 
 
 async def test_a_publication_returns_the_number_of_its_first_entry(backplane: Backplane) -> None:
@@ -97,6 +53,21 @@ async def test_a_namespace_stays_in_its_epoch(backplane: Backplane) -> None:
         epochs = {each.epoch for each in await lane.first(3) if isinstance(each, Batch)}
         assert len(epochs) == 1
         assert all(epochs)
+
+
+async def test_the_position_is_the_last_number_in_the_epoch_of_the_batches(
+    backplane: Backplane,
+) -> None:
+    async with started(backplane) as lane:
+        before = await backplane.position("/a")
+        first = await backplane.publish("/a", [entry(1), entry(2), entry(3)])
+        assert before.seq < first
+        (batch,) = await lane.first(1)
+        assert isinstance(batch, Batch)
+        assert await backplane.position("/a") == Position(batch.epoch, first + 2)
+        await backplane.publish("/b", [entry(4)])
+        await backplane.mark("/a", "join", "ana", ["lobby"])
+        assert await backplane.position("/a") == Position(before.epoch, first + 2)
 
 
 async def test_markers_stand_in_the_lane_where_they_were_put(backplane: Backplane) -> None:
