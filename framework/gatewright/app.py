@@ -22,6 +22,7 @@ from gatewright.di import Container
 from gatewright.dispatcher import Dispatcher
 from gatewright.emitter import Emitter
 from gatewright.errors import NotStartedError
+from gatewright.namespaces import specific
 from gatewright.node import Node
 from gatewright.protocol.codecs import Codec, DecHook, EncHook, JsonCodec, MsgpackCodec
 from gatewright.protocol.rates import TokenBucket
@@ -33,7 +34,6 @@ from gatewright.transports.socketio.client import Client
 from gatewright.transports.socketio.config import SocketIO
 from gatewright.transports.socketio.door import EngineDoor
 from gatewright.transports.socketio.engine import Engine, EngineSocket
-from gatewright.transports.socketio.namespaces import NamespaceTable
 from gatewright.transports.websocket import WebSocketDoor, deny
 from gatewright.types import Handshake, Identity
 
@@ -77,6 +77,7 @@ class Gatewright:
             JsonCodec(dec_hook, enc_hook),
             MsgpackCodec(dec_hook, enc_hook),
         )
+        self._states = MsgpackCodec(dec_hook, enc_hook)
         self._socketio = socketio
         self._format = _format(socketio, dec_hook, enc_hook)
         self._engine: Engine | None = None
@@ -93,7 +94,7 @@ class Gatewright:
                 name=path,
             )
             # `/lab/main` before `/lab/{bench}`, which would match it too.
-            for path in sorted(self._blueprint.namespaces, key=_specific)
+            for path in sorted(self._blueprint.namespaces, key=specific)
         ]
         if socketio is not None:
             door = EngineDoor(
@@ -174,10 +175,8 @@ class Gatewright:
         self._engine = None
 
     def _open_engine(self, config: SocketIO, dispatcher: Dispatcher) -> Engine:
-        namespaces = NamespaceTable(sorted(self._blueprint.namespaces, key=_specific))
-
         def client(socket: EngineSocket) -> Client:
-            return Client(socket, config, dispatcher, namespaces, self._format)
+            return Client(socket, config, dispatcher, self._format)
 
         node = dispatcher.node
         return Engine(config, node.flusher, node.settings.outbox, client)
@@ -233,10 +232,6 @@ def _format(
     offsets = socketio is not None and socketio.recovery
     kind = SocketIOCodec if parser == "json" else SocketIOMsgpackCodec
     return kind(dec_hook, enc_hook, offsets=offsets)
-
-
-def _specific(path: str) -> list[bool]:
-    return ["{" in part for part in path.split("/")]
 
 
 async def _nowhere(scope: Scope, receive: Receive, send: Send) -> None:

@@ -13,6 +13,7 @@ from gatewright.node import Address, Node
 from gatewright.outbox import Outlet
 from gatewright.protocol.close import CloseCode
 from gatewright.protocol.codecs import Codec
+from gatewright.recovery import Keeper
 from gatewright.rooms import OWN_ROOM
 from gatewright.types import Handshake, Identity, Position
 
@@ -35,6 +36,7 @@ class Connection:
         "handshake",
         "id",
         "joined",
+        "keeper",
         "outbox",
         "renewed",
     )
@@ -64,6 +66,8 @@ class Connection:
         self._state = state
         self._admit = admit
         self._refresh = refresh
+        self.keeper: Keeper | None = None
+        """Its session record, where the transport lets sessions return."""
         self.renewed: Callable[[], None] | None = None
         """Called when the identity has changed."""
 
@@ -127,6 +131,10 @@ class Connection:
             )
         await self._node.backplane.mark(self.namespace, "join", self.id, new)
 
+    async def admit(self, room: str) -> None:
+        """Ask `@authorize_room` again; raises the `EventError` of a refusal."""
+        await self._admit(self, room)
+
     async def leave(self, *rooms: str) -> None:
         """Leave rooms; those it is not in are passed over."""
         old = [room for room in dict.fromkeys(rooms) if room in self.joined]
@@ -165,6 +173,8 @@ class Connection:
                 f"{self.namespace}: expected {declared}, got {type(state).__name__}; "
                 "save() takes the Struct that the gateway's State[T] names"
             )
+        if self.keeper is not None:
+            await self.keeper.save(self._node.states.encode(state).data)
         self._state = state
 
     async def authenticate(self, auth: object) -> None:
@@ -174,6 +184,8 @@ class Connection:
         """
         identity = await self._refresh(self, auth)
         before, self._identity = self.user, identity
+        if self.keeper is not None and self.user != before:
+            await self.keeper.rename(self.user)
         self._node.namespaces[self.namespace].rename(self, before)
         if self.renewed is not None:
             self.renewed()

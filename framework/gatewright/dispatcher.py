@@ -8,9 +8,11 @@ from typing import Any, TypeGuard
 
 from msgspec import Struct
 
+from gatewright.absences import Absences
 from gatewright.arguments import Arguments, convert_path
-from gatewright.blueprint import Blueprint, NamespaceBlueprint
-from gatewright.catching import Catchers, stray
+from gatewright.backplane.base import Record
+from gatewright.blueprint import Blueprint
+from gatewright.catching import stray
 from gatewright.compiling import Compiler, GatewayPlan
 from gatewright.connection import Connection
 from gatewright.context import Context, Place
@@ -18,15 +20,16 @@ from gatewright.di import Container, Level
 from gatewright.emitter import Emitter
 from gatewright.errors import ErrorCode, EventError
 from gatewright.expiry import Expiry
-from gatewright.guards import Guards
+from gatewright.namespaces import NamespacePlan, NamespaceTable, logged
 from gatewright.node import Address, Node
 from gatewright.outbox import Outlet
-from gatewright.plans import EventPlan, HookPlan, open_level
+from gatewright.plans import EventPlan, open_level
 from gatewright.protocol.close import CloseCode
 from gatewright.protocol.codecs import Codec
+from gatewright.recovery import Keeper, Ticket, hash_secret, replay
 from gatewright.rooms import OWN_ROOM
 from gatewright.session import Entrance, Session
-from gatewright.types import Handshake, Identity
+from gatewright.types import DisconnectReason, Frame, Handshake, Identity
 
 __all__ = ["Dispatcher", "NoSuchPath", "Opening"]
 
@@ -40,52 +43,6 @@ class Opening(Struct):
 
     place: Place
     level: Level
-
-
-class NamespacePlan:
-    """Everything that runs in one namespace."""
-
-    def __init__(
-        self,
-        blueprint: NamespaceBlueprint,
-        gateways: Sequence[GatewayPlan],
-        plans: Mapping[str, EventPlan],
-        guards: Guards,
-        catchers: Catchers,
-    ) -> None:
-        self.blueprint = blueprint
-        self.gateways = gateways
-        self.plans = plans
-        self.guards = guards
-        self._catchers = catchers
-        self.greets: bool = any("on_connect" in each.hooks for each in gateways)
-        """Whether there is a connect hook to wait for."""
-        self.admit: list[HookPlan] = [
-            each.hooks["authorize_room"] for each in gateways if "authorize_room" in each.hooks
-        ]
-
-    async def connect(self, context: Context, level: Level) -> None:
-        """Run the connect hooks in the order of the gateways; the first failure ends it."""
-        if not self.greets:
-            context.place.connected = len(self.gateways)
-            return
-        for index, each in enumerate(self.gateways):
-            hook = each.hooks.get("on_connect")
-            if hook is not None:
-                await hook.run(context, level)
-            context.place.connected = index + 1
-
-    async def refusal(self, error: Exception, context: Context) -> EventError:
-        """The error that a client is told of, as the error handlers see it."""
-        return await self._catchers.end(error, context)
-
-    async def disconnect(self, context: Context, level: Level) -> None:
-        """Run the hooks of the end, last gateway first, of those that connected."""
-        for kind in ("on_disconnect", "on_end"):
-            for each in reversed(self.gateways[: context.place.connected]):
-                hook = each.hooks.get(kind)
-                if hook is not None:
-                    await _logged(hook, context, level)
 
 
 class Dispatcher:
@@ -107,6 +64,8 @@ class Dispatcher:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._started = 0
         self._authenticate: tuple[Callable[..., Any], Arguments] | None = None
+        self._table = NamespaceTable(blueprint.namespaces)
+        self._absences = Absences(node, container)
         self.node: Node = node
         self.stopping: bool = False
         """Whether new connections are to be refused."""
@@ -141,6 +100,7 @@ class Dispatcher:
     async def stop(self) -> None:
         """Close what is still open, and run `@on_stop` of all gateways, the last one first."""
         self.stopping = True
+        self.node.stopping = True
         for session in self._sessions:
             self._dismiss(session)
         if self._tasks:
@@ -152,6 +112,7 @@ class Dispatcher:
                 session.connection.outbox.abort()
             if late:
                 await asyncio.wait(late, timeout=3 * limit)
+        await self._absences.stop()
         await self._run_hooks("on_stop")
 
     @staticmethod
@@ -173,11 +134,15 @@ class Dispatcher:
                     if starting:
                         await hook.run(context, level)
                     else:
-                        await _logged(hook, context, level)
+                        await logged(hook, context, level)
             # Whose start failed is not told of a stop, nor are those that come after it.
             self._started += starting
 
     # Opening
+
+    def find(self, namespace: str) -> tuple[str, Mapping[str, str]] | None:
+        """The declared path of a namespace and its parameters, None for one nobody serves."""
+        return self._table.find(namespace)
 
     def convert(self, path: str, values: Mapping[str, str]) -> Mapping[tuple[str, Any], Any]:
         """The path parameters as their handlers want them; raises `NoSuchPath`."""
@@ -253,17 +218,99 @@ class Dispatcher:
         entrance: Entrance | None = None,
     ) -> Session:
         """Give an opened connection its way out: its hooks run, then its events."""
+        return self._host(path, opening, self._connection(path, opening, outlet, codec), entrance)
+
+    async def keep(
+        self,
+        path: str,
+        opening: Opening,
+        outlet: Outlet,
+        codec: Codec,
+        entrance: Entrance,
+        secret: str,
+    ) -> Session:
+        """The same, of a connection that can return with its secret after its socket was lost."""
+        connection = self._connection(path, opening, outlet, codec)
+        backplane, namespace, id = self.node.backplane, connection.namespace, connection.id
+        position = await backplane.open(namespace, id, hash_secret(secret), connection.user)
+        connection.keeper = Keeper(backplane, namespace, id)
+        session = self._host(path, opening, connection, entrance)
+        self.node.namespaces[namespace].position = position
+        self._absences.arrived(session)
+        return session
+
+    async def resume(
+        self,
+        path: str,
+        opening: Opening,
+        outlet: Outlet,
+        codec: Codec,
+        entrance: Entrance,
+        ticket: Ticket,
+    ) -> tuple[Session, list[Frame]] | None:
+        """Give a connection that returns its session back, and what it has missed.
+
+        None where there is no such session, it is somebody else's, or something of what it missed
+        is not there any more: then it begins anew.
+        """
+        backplane, namespace = self.node.backplane, opening.place.handshake.namespace
+        key = hash_secret(ticket.secret)
+        record = await backplane.find(namespace, key)
+        identity = opening.place.identity
+        if record is None or record.user != (None if identity is None else identity.user):
+            return None
+        await self._absences.fence(namespace, record.id)
+        connection = self._connection(path, opening, outlet, codec, record)
+        revoked = await self._revoked(path, connection, record.rooms)
+        resumption = await backplane.resume(namespace, key, ticket.after, revoked)
+        if resumption is None:
+            return None
+        record = resumption.record
+        missed = None if resumption.gaps else replay(resumption, codec)
+        if missed is None:
+            if await backplane.end(namespace, record.id, record.generation):
+                await self._absences.end(record)
+            return None
+        connection.keeper = Keeper(backplane, namespace, record.id, record.generation)
+        session = self._host(path, opening, connection, entrance)
+        hosted = self.node.namespaces[namespace]
+        hosted.restore(connection, record.rooms)
+        hosted.position = resumption.head
+        self._absences.arrived(session)
+        return session, missed
+
+    async def _revoked(self, path: str, connection: Connection, rooms: Sequence[str]) -> list[str]:
+        """The rooms that a connection may not be in any more."""
+        revoked: list[str] = []
+        for room in rooms:
+            try:
+                await connection.admit(room)
+            except EventError:
+                revoked.append(room)
+        return revoked
+
+    def _connection(
+        self,
+        path: str,
+        opening: Opening,
+        outlet: Outlet,
+        codec: Codec,
+        record: Record | None = None,
+    ) -> Connection:
         namespace = self._namespaces[path]
         blueprint = namespace.blueprint
         place, node = opening.place, self.node
         address = Address(place.handshake.namespace, blueprint.template.emits)
+        state: Struct | None = blueprint.state() if blueprint.state is not None else None
+        if state is not None and record is not None and record.state:
+            state = node.states.decoder(blueprint.state)(record.state)
         connection = Connection(
-            OWN_ROOM + token_urlsafe(16),
+            OWN_ROOM + token_urlsafe(16) if record is None else record.id,
             node,
             address,
             place.handshake,
             place.identity,
-            blueprint.state() if blueprint.state is not None else None,
+            state,
             codec,
             outlet,
             admit=self._admit(namespace, opening),
@@ -272,26 +319,37 @@ class Dispatcher:
         place.connection = connection
         place.emitter = Emitter(node, address)
         opening.level.instances[Connection] = connection
+        return connection
+
+    def _host(
+        self, path: str, opening: Opening, connection: Connection, entrance: Entrance | None
+    ) -> Session:
+        namespace = self._namespaces[path]
         session = Session(
-            node,
+            self.node,
             connection,
-            place,
+            opening.place,
             opening.level,
             namespace.plans,
             namespace,
-            blueprint.concurrency,
+            namespace.blueprint.concurrency,
             Expiry(connection),
             entrance,
         )
-        node.namespaces.enter(address.namespace, connection)
+        self.node.namespaces.enter(connection.namespace, connection)
         self._sessions.add(session)
         if self.stopping:
             self._dismiss(session)
         return session
 
-    def forget(self, session: Session) -> None:
-        """A session has ended."""
-        self._sessions.discard(session)
+    async def end(self, session: Session, reason: DisconnectReason) -> None:
+        """The socket of a session is lost; where it may return, what it needs for that is kept."""
+        kept = False
+        try:
+            kept = await session.end(reason)
+        finally:
+            self._sessions.discard(session)
+            self._absences.left(session, kept=kept)
 
     def _admit(self, namespace: NamespacePlan, opening: Opening) -> Any:
         async def admit(_: Connection, room: str) -> None:
@@ -321,18 +379,6 @@ class Dispatcher:
             return identity
 
         return refresh
-
-
-async def _logged(hook: HookPlan, context: Context, level: Level) -> None:
-    """Run a hook of the end: what it raises must not keep the next one from running."""
-    try:
-        await hook.run(context, level)
-    except Exception as error:
-        hook.log_failure(context, error)
-    except asyncio.CancelledError as error:
-        if (lost := stray(error)) is None:
-            raise
-        hook.log_failure(context, lost)
 
 
 def _is_identity(value: object) -> TypeGuard[Identity[Any] | None]:

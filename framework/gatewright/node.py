@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
-from gatewright.backplane.base import Backplane
+from gatewright.backplane.base import Backplane, Bounds
 from gatewright.calls import Calls
 from gatewright.outbox import Flusher
-from gatewright.protocol.codecs import Codec
+from gatewright.protocol.codecs import Codec, MsgpackCodec
 from gatewright.rooms import Namespaces
 from gatewright.settings import Settings
 
@@ -38,9 +38,14 @@ class Node:
         backplane: Backplane,
         codecs: Sequence[Codec],
         templates: Mapping[str, Template],
+        states: MsgpackCodec | None = None,
     ) -> None:
         self.settings = settings
         self.backplane = backplane
+        self.states: MsgpackCodec = states or MsgpackCodec()
+        """How connections' states are kept."""
+        self.stopping: bool = False
+        """Whether the process is about to end."""
         self.codecs: dict[str, Codec] = {codec.name: codec for codec in codecs}
         self.templates = templates
         self.namespaces: Namespaces = Namespaces()
@@ -48,8 +53,21 @@ class Node:
         self.calls: Calls = Calls()
 
     async def start(self) -> None:
-        await self.backplane.start(self.namespaces.lane)
+        await self.backplane.start(self.namespaces.lane, bounds(self.settings))
 
     async def stop(self) -> None:
         self.flusher.stop()
         await self.backplane.stop()
+
+
+def bounds(settings: Settings) -> Bounds:
+    """How much is kept for connections that are away."""
+    return Bounds(
+        per_room=settings.history,
+        per_room_bytes=settings.history_bytes,
+        age=settings.history_age,
+        namespace_bytes=settings.history_total,
+        replay=settings.replay,
+        replay_bytes=settings.outbox // 2,
+        grace=settings.grace,
+    )

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any, Protocol, cast
+from typing import Any, Literal, Protocol, cast
 
 from gatewright.arguments import Arguments, Payload
 from gatewright.catching import Catchers
@@ -161,11 +161,17 @@ class Hooks(Protocol):
         """Run the connect hooks; raises what one raises."""
         ...
 
+    async def resume(self, context: Context, level: Level) -> None:
+        """Run the resume hooks; raises what one raises."""
+        ...
+
     async def refusal(self, error: Exception, context: Context) -> EventError:
         """What the client is told of an error while it opens."""
         ...
 
-    async def disconnect(self, context: Context, level: Level) -> None:
+    async def finish(
+        self, kind: Literal["on_disconnect", "on_end"], context: Context, level: Level
+    ) -> None:
         """Run the hooks of the end; never raises."""
         ...
 

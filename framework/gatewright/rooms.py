@@ -72,6 +72,12 @@ class Namespace:
             _discard(self.rooms, room, member.id)
         member.joined.clear()
 
+    def restore(self, member: Member, rooms: Iterable[str]) -> None:
+        """Put a member back in the rooms that its session never left."""
+        for room in rooms:
+            self.rooms.setdefault(room, {})[member.id] = member
+            member.joined.add(room)
+
     def apply(self, marker: Marker) -> None:
         """Change rooms where the lane says so; members of other nodes are not kept here."""
         member = self.members.get(marker.member)
@@ -122,6 +128,7 @@ class Namespaces:
 
     def __init__(self) -> None:
         self._open: dict[str, Namespace] = {}
+        self._away: dict[str, dict[str, Codec]] = {}
 
     def __len__(self) -> int:
         return len(self._open)
@@ -140,7 +147,21 @@ class Namespaces:
     def codecs(self, name: str) -> Collection[Codec]:
         """The wire formats that a namespace's members use."""
         namespace = self._open.get(name)
-        return namespace.codecs.values() if namespace is not None else ()
+        codecs = namespace.codecs.values() if namespace is not None else ()
+        away = self._away.get(name)
+        return codecs if away is None else {*codecs, *away.values()}
+
+    def away(self, name: str, member: str, codec: Codec) -> None:
+        """A member may return and be told what it missed: encode it for its format too."""
+        self._away.setdefault(name, {})[member] = codec
+
+    def returned(self, name: str, member: str) -> None:
+        """A member is back, or will never be."""
+        away = self._away.get(name)
+        if away is not None:
+            away.pop(member, None)
+            if not away:
+                del self._away[name]
 
     def position(self, name: str) -> Position | None:
         """Where this node stands in a namespace's sequence, as far as it knows."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
 from msgspec import UNSET
@@ -66,14 +66,15 @@ class Session:
     ) -> None:
         self.connection = connection
         self._node = node
-        self._place = place
+        self.place: Place = place
         self._opening = Context(place)
         self._level = level
         self._plans = plans
-        self._hooks = hooks
+        self.hooks: Hooks = hooks
         self._concurrency = concurrency
         self._expiry = expiry
         self._entrance = entrance
+        self._begun = False
         self._replies = Replies(connection)
         settings = node.settings
         self._limits = limits = Limits(settings)
@@ -83,10 +84,11 @@ class Session:
 
     # From the transport
 
-    def start(self) -> None:
-        """Run the connect hooks, then the events: from now on `feed` is served."""
+    def start(self, *, resumed: bool = False) -> None:
+        """Run the connect (or resume) hooks, then the events: from now on `feed` is served."""
         self._expiry.watch()
-        self._lanes.start(self._begin())
+        hooks = self.hooks.resume if resumed else self.hooks.connect
+        self._lanes.start(self._begin(hooks))
 
     @property
     def full(self) -> bool:
@@ -132,11 +134,18 @@ class Session:
         else:
             self._refuse_rate(None, None)
 
-    async def end(self, reason: DisconnectReason) -> None:
+    async def end(self, reason: DisconnectReason) -> bool:
         """The socket is lost: finish what was received, run the hooks of the end, free everything.
 
-        Streams end at once; handlers and hooks have `finish_timeout` seconds.
+        Streams end at once; handlers and hooks have `finish_timeout` seconds. True if the session
+        is kept for its client's return: then it has not ended, and `@on_end` waits.
         """
+        node, keeper = self._node, self.connection.keeper
+        lasts = node.backplane.durable or not node.stopping
+        # Whom a hook of the beginning refused was never there, and has nothing to return to.
+        kept = reason.resumable and lasts and keeper is not None and self._begun
+        if reason.resumable != kept:
+            reason = DisconnectReason(reason.code, reason.text, kept)
         self._expiry.stop()
         self.connection.outbox.lose()
         self._node.calls.lost(self.connection.id)
@@ -145,26 +154,37 @@ class Session:
         self._opening.reason = reason
         try:
             async with asyncio.timeout(limit):
-                await self._hooks.disconnect(self._opening, self._level)
+                await self.hooks.finish("on_disconnect", self._opening, self._level)
+                if not kept:
+                    await self.hooks.finish("on_end", self._opening, self._level)
         except TimeoutError:
             logger.warning("%r: its hooks took longer than %g s", self.connection, limit)
         finally:
-            await self._free()
+            kept = await self._free(kept=kept)
+        return kept
 
-    async def _free(self) -> None:
-        connection = self.connection
+    async def _free(self, *, kept: bool) -> bool:
+        connection, keeper = self.connection, self.connection.keeper
         try:
-            if connection.joined:
+            if kept and keeper is not None:
+                kept = await keeper.release()
+            elif keeper is not None:
+                await keeper.end()
+            elif connection.joined:
                 await self._node.backplane.mark(
                     connection.namespace, "leave", connection.id, list(connection.joined)
                 )
         finally:
+            rooms = connection.rooms
             self._node.namespaces.exit(connection.namespace, connection)
+            if kept:
+                connection.joined.update(rooms)
             try:
                 await self._level.aclose()
             except Exception:
                 logger.exception("%r: its resources failed to close", connection)
             await connection.outbox.aclose()
+        return kept
 
     # What a frame is
 
@@ -191,7 +211,7 @@ class Session:
             message = "expected a call with an id: this event answers with a stream"
             self._replies.fail(None, event, EventError(ErrorCode.INVALID, message))
             return
-        if not self._lanes.add(Call(self._place, event, envelope.data, call_id, plan)):
+        if not self._lanes.add(Call(self.place, event, envelope.data, call_id, plan)):
             # Read only for the answer behind it, which a handler waits for.
             self._replies.fail(call_id, event, EventError(ErrorCode.TOO_MANY, "too many messages"))
 
@@ -204,11 +224,11 @@ class Session:
 
     # Beginning, and closing
 
-    async def _begin(self) -> None:
+    async def _begin(self, hooks: Callable[[Context, Level], Awaitable[None]]) -> None:
         limit = asyncio.timeout(self._node.settings.open_timeout)
         try:
             async with limit:
-                await self._hooks.connect(self._opening, self._level)
+                await hooks(self._opening, self._level)
         except Exception as error:
             if limit.expired() and isinstance(error, TimeoutError):
                 self._close(CloseCode.OPEN_TIMEOUT, "the connect hooks took too long")
@@ -224,12 +244,13 @@ class Session:
             # A hook that disconnects has refused: nothing of it is handled.
             self._close(CloseCode.DISCONNECTED, "")
             return
+        self._begun = True
         if self._entrance is not None:
             self._entrance.opened()
         await self._lanes.run(self._concurrency)
 
     async def _refuse(self, error: Exception) -> None:
-        refusal = await self._hooks.refusal(error, self._opening)
+        refusal = await self.hooks.refusal(error, self._opening)
         if self._entrance is not None:
             self._entrance.refused(refusal)
         code = _REFUSALS.get(refusal.code, CloseCode.FORBIDDEN)

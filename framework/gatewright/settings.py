@@ -78,3 +78,21 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     finish_timeout: Seconds = 10.0
     """How long handlers and hooks may go on after their connection is lost or the app stops."""
+
+    grace: Seconds = 120.0
+    """How long the session of a lost connection is kept for its return."""
+
+    history: Count = 1000
+    """Events kept for each room, and for each user and for everyone, while sessions may return."""
+
+    history_bytes: Bytes = 4 * 1024 * 1024
+    """The same in bytes."""
+
+    history_age: Seconds = 300.0
+    """The age beyond which an event is kept no longer."""
+
+    history_total: Bytes = 64 * 1024 * 1024
+    """Bytes kept for one namespace."""
+
+    replay: Count = 1000
+    """Events that one returning connection is sent at the most, in half an outbox of bytes."""

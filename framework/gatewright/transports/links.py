@@ -23,7 +23,7 @@ if TYPE_CHECKING or find_spec("websockets") is not None:
 from gatewright.protocol.close import clip_reason
 from gatewright.types import Frame, Link
 
-__all__ = ["EXTENSION", "AsgiLink", "DirectLink", "make_link"]
+__all__ = ["EXTENSION", "AsgiLink", "Cut", "DirectLink", "make_link"]
 
 _NO_LINGER = struct.pack("ii", 1, 0)
 _INT = struct.Struct("i")
@@ -179,6 +179,19 @@ class DirectLink:
 
     def abort(self) -> None:
         drop(self._protocol.transport)
+
+
+class Cut:
+    """Ends the reading of a socket that the server has no way to abort."""
+
+    def __init__(self) -> None:
+        self._task = asyncio.current_task()
+        self.done = False
+
+    def __call__(self) -> None:
+        if self._task is not None and not self.done:
+            self.done = True
+            self._task.cancel()
 
 
 def wire(frame: Frame) -> bytes:

@@ -20,7 +20,7 @@ from gatewright.protocol.codecs import Codec, EnvelopeCodec, FrameError
 from gatewright.protocol.rates import TokenBucket
 from gatewright.session import Session
 from gatewright.transports.admission import allowed_origin, read_handshake
-from gatewright.transports.links import make_link
+from gatewright.transports.links import Cut, make_link
 from gatewright.types import DisconnectReason
 
 __all__ = ["NOT_STARTED", "SUBPROTOCOLS", "WebSocketDoor", "deny"]
@@ -120,7 +120,7 @@ class WebSocketDoor:
                 # The client left while it was let in.
                 return
             raise
-        cut = _Cut()
+        cut = Cut()
         node = dispatcher.node
         link = make_link(scope, receive, send, cut)
         outbox = Outbox(link, node.flusher, node.settings.outbox)
@@ -128,20 +128,7 @@ class WebSocketDoor:
         await _converse(dispatcher, session, receive, cut)
 
 
-class _Cut:
-    """Ends the reading of a socket that the server has no way to abort."""
-
-    def __init__(self) -> None:
-        self._task = asyncio.current_task()
-        self.done = False
-
-    def __call__(self) -> None:
-        if self._task is not None and not self.done:
-            self.done = True
-            self._task.cancel()
-
-
-async def _converse(dispatcher: Dispatcher, session: Session, receive: Receive, cut: _Cut) -> None:
+async def _converse(dispatcher: Dispatcher, session: Session, receive: Receive, cut: Cut) -> None:
     """Feed a session from its socket until that is lost, then end it."""
     reason = DisconnectReason(CloseCode.GOING_AWAY)
     session.start()
@@ -154,10 +141,7 @@ async def _converse(dispatcher: Dispatcher, session: Session, receive: Receive, 
             raise
     finally:
         cut.done = True
-        try:
-            await _to_the_end(session.end(reason))
-        finally:
-            dispatcher.forget(session)
+        await _to_the_end(dispatcher.end(session, reason))
 
 
 async def _to_the_end(coroutine: Coroutine[Any, Any, None]) -> None:

@@ -7,6 +7,7 @@ from gatewright.errors import EventError
 from gatewright.protocol.close import CloseCode
 from gatewright.protocol.socketio.codec import SocketIOCodec
 from gatewright.protocol.socketio.msgpack import SocketIOMsgpackCodec
+from gatewright.recovery import Keeper
 from gatewright.session import Session
 from gatewright.transports.socketio.engine import EngineSocket
 from gatewright.types import DisconnectReason, Frame
@@ -38,6 +39,8 @@ class Channel:
         """Whom its packets are for, once the guards have let it in."""
         self.body: dict[str, str] = {}
         """What CONNECT tells the client."""
+        self.keeper: Keeper | None = None
+        """The record of a connection that may return."""
         self.replay: list[Frame] = []
         """What a resumed connection has missed; follows CONNECT at once."""
         self._owner = owner
@@ -45,6 +48,7 @@ class Channel:
         self._outbox = socket.outbox
         self._codec = codec
         self._held: list[Frame] | None = []
+        self._held_size = 0
         self._over = False
 
     # As the outlet of a connection
@@ -59,6 +63,10 @@ class Channel:
                 self._outbox.push(frame)
         elif not self._over:
             self._held.append(frame)
+            self._held_size += frame.size
+            if self._held_size > self._outbox.limit:
+                self._held = None
+                self.close(CloseCode.SLOW_CONSUMER, "too much was sent before CONNECT")
 
     def push_volatile(self, frame: Frame, key: str | None = None) -> bool:
         if self._over or self._held is not None:

@@ -18,13 +18,13 @@ from gatewright.protocol.socketio.packets import (
     PacketError,
     PacketType,
 )
+from gatewright.recovery import Ticket, new_secret
 from gatewright.session import Session
 from gatewright.settings import Rate
 from gatewright.transports.socketio.channel import Channel, Codec
 from gatewright.transports.socketio.config import SocketIO
 from gatewright.transports.socketio.engine import EngineSocket
-from gatewright.transports.socketio.namespaces import NamespaceTable
-from gatewright.types import DisconnectReason, Handshake
+from gatewright.types import DisconnectReason, Handshake, Position
 
 __all__ = ["Client"]
 
@@ -48,13 +48,11 @@ class Client:
         socket: EngineSocket,
         config: SocketIO,
         dispatcher: Dispatcher,
-        namespaces: NamespaceTable,
         codec: Codec,
     ) -> None:
         self._socket = socket
         self._config = config
         self._dispatcher = dispatcher
-        self._namespaces = namespaces
         self._codec = codec
         self._decoder: Decoder = JsonDecoder() if config.parser == "json" else MsgpackDecoder()
         self._channels: dict[str, Channel] = {}
@@ -98,10 +96,14 @@ class Client:
         return None
 
     def pinged(self) -> None:
-        """Nothing is to be confirmed where nothing is recovered."""
+        for channel in self._channels.values():
+            if channel.session is not None and channel.keeper is not None:
+                channel.keeper.sent(channel.session.connection.position)
 
     def ponged(self) -> None:
-        """See `pinged`."""
+        for channel in self._channels.values():
+            if channel.keeper is not None:
+                channel.keeper.confirm()
 
     def lost(self, reason: DisconnectReason) -> None:
         self._timer.cancel()
@@ -135,7 +137,7 @@ class Client:
             text = f"expected at most {self._config.max_namespaces} namespaces"
             channel.refused(EventError(ErrorCode.TOO_MANY, text))
             return
-        found = self._namespaces.find(namespace)
+        found = self._dispatcher.find(namespace)
         if found is None:
             channel.close(CloseCode.FORBIDDEN, INVALID_NAMESPACE)
             return
@@ -145,6 +147,9 @@ class Client:
         except NoSuchPath:
             channel.close(CloseCode.FORBIDDEN, INVALID_NAMESPACE)
             return
+        ticket = None
+        if self._config.recovery and isinstance(auth, dict):
+            ticket, auth = split_auth(auth)
         request = self._socket.request
         handshake = Handshake(
             namespace=namespace,
@@ -157,12 +162,17 @@ class Client:
         )
         self._channels[namespace] = channel
         self._left.discard(namespace)
-        task = self._loop.create_task(self._serve(channel, path, handshake, converted))
+        task = self._loop.create_task(self._serve(channel, path, handshake, converted, ticket))
         self._tasks.add(task)
         task.add_done_callback(self._served)
 
     async def _serve(
-        self, channel: Channel, path: str, handshake: Handshake, converted: Any
+        self,
+        channel: Channel,
+        path: str,
+        handshake: Handshake,
+        converted: Any,
+        ticket: Ticket | None,
     ) -> None:
         """A connection's life, from its guards to its last hook."""
         dispatcher = self._dispatcher
@@ -177,24 +187,56 @@ class Client:
                 channel.close(CloseCode.RESTART, "server shutting down")
                 await opening.level.aclose()
                 return
-            await self._converse(channel, path, opening)
-
-    async def _converse(self, channel: Channel, path: str, opening: Opening) -> None:
-        dispatcher = self._dispatcher
-        session = dispatcher.session(path, opening, channel, self._codec, channel)
-        channel.session = session
-        channel.body = {"sid": session.connection.id}
-        reason = DisconnectReason(CloseCode.GOING_AWAY)
-        try:
-            session.start()
-            reason = await asyncio.shield(channel.gone)
-        finally:
             try:
-                await session.end(reason)
+                session, resumed = await self._begin(channel, path, opening, ticket)
+            except Exception as error:
+                logger.exception("%r: no connection could be made", self._socket)
+                channel.refused(EventError(ErrorCode.INTERNAL, "internal error"))
+                await opening.level.aclose(error)
+                return
+            channel.session = session
+            channel.body["sid"] = session.connection.id
+            reason = DisconnectReason(CloseCode.GOING_AWAY)
+            try:
+                session.start(resumed=resumed)
+                reason = await asyncio.shield(channel.gone)
             finally:
-                dispatcher.forget(session)
+                await dispatcher.end(session, reason)
+
+    async def _begin(
+        self, channel: Channel, path: str, opening: Opening, ticket: Ticket | None
+    ) -> tuple[Session, bool]:
+        """The session of a connection, and whether it is one that has returned."""
+        dispatcher, codec = self._dispatcher, self._codec
+        if not self._config.recovery:
+            return dispatcher.session(path, opening, channel, codec, channel), False
+        if ticket is not None:
+            resumed = await dispatcher.resume(path, opening, channel, codec, channel, ticket)
+            if resumed is not None:
+                session, channel.replay = resumed
+                channel.keeper = session.connection.keeper
+                channel.body["pid"] = ticket.secret
+                return session, True
+        secret = new_secret()
+        session = await dispatcher.keep(path, opening, channel, codec, channel, secret)
+        channel.keeper = session.connection.keeper
+        channel.body["pid"] = secret
+        return session, False
 
     def _served(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             logger.error("%r: a connection failed", self._socket, exc_info=error)
+
+
+def split_auth(auth: dict[str, Any]) -> tuple[Ticket | None, dict[str, Any] | None]:
+    """What a client shows of its former connection, and what its application has to say.
+
+    Whoever has no offset yet, or one that is not ours, goes on from what it has confirmed: its
+    client takes any text that comes last in an event for an offset (rule R14).
+    """
+    pid, offset = auth.get("pid"), auth.get("offset")
+    if not isinstance(pid, str) or not pid:
+        return None, auth
+    rest = {name: value for name, value in auth.items() if name not in ("pid", "offset")}
+    return Ticket(pid, Position.parse(offset)), rest or None

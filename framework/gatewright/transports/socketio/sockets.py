@@ -11,7 +11,7 @@ from starlette.websockets import WebSocket
 
 from gatewright.protocol.close import CloseCode
 from gatewright.protocol.engineio import PROBED
-from gatewright.transports.links import make_link
+from gatewright.transports.links import Cut, make_link
 from gatewright.transports.socketio.cookies import cookie_headers
 from gatewright.transports.socketio.engine import Engine, EngineSocket
 from gatewright.types import DisconnectReason, Handshake
@@ -28,7 +28,7 @@ async def serve(
     """Begin a session over a WebSocket and read it to its end."""
     if (await receive())["type"] != "websocket.connect":
         return
-    cut = _Cut()
+    cut = Cut()
     socket = engine.open(request, make_link(scope, receive, send, cut))
     headers = cookie_headers(engine.config, socket.id)
     try:
@@ -51,7 +51,7 @@ async def upgrade(
     if socket.upgrading or socket.closed or socket.carrier.polling is None:
         await send({"type": "websocket.close", "code": CloseCode.POLICY})
         return
-    cut = _Cut()
+    cut = Cut()
     link = make_link(scope, receive, send, cut)
     socket.upgrading = True
     try:
@@ -101,20 +101,7 @@ async def _probed(
             noops.cancel()
 
 
-class _Cut:
-    """Ends the reading of a socket that the server has no way to abort."""
-
-    def __init__(self) -> None:
-        self._task = asyncio.current_task()
-        self.done = False
-
-    def __call__(self) -> None:
-        if self._task is not None and not self.done:
-            self.done = True
-            self._task.cancel()
-
-
-async def _read(socket: EngineSocket, receive: Receive, limit: int, cut: _Cut) -> None:
+async def _read(socket: EngineSocket, receive: Receive, limit: int, cut: Cut) -> None:
     try:
         await _packets(socket, receive, limit)
     except asyncio.CancelledError:

@@ -1,0 +1,118 @@
+"""What is kept of a connection, so that it can return after its socket was lost."""
+
+import asyncio
+import logging
+from hashlib import sha256
+from secrets import token_urlsafe
+
+from msgspec import Struct
+
+from gatewright.backplane.base import Backplane, Resumption
+from gatewright.protocol.codecs import Codec
+from gatewright.types import Frame, Position
+
+__all__ = ["Keeper", "Ticket", "hash_secret", "new_secret", "replay"]
+
+logger: logging.Logger = logging.getLogger("gatewright")
+
+CONFIRM_EVERY = 60.0
+"""Seconds between two writes of how far a client has read (rule R7 of the recovery model)."""
+
+
+def new_secret() -> str:
+    """128 bits that let whoever has them take a session over; only their hash is kept."""
+    return token_urlsafe(16)
+
+
+def hash_secret(secret: str) -> bytes:
+    """What a session is found by."""
+    return sha256(secret.encode("utf-8", "surrogatepass")).digest()
+
+
+class Ticket(Struct, frozen=True):
+    """What a client shows to get its session back: its secret, and how far it has read."""
+
+    secret: str
+    after: Position | None = None
+
+
+class Keeper:
+    """One connection's record at the backplane, while the connection has a socket."""
+
+    __slots__ = (
+        "_backplane",
+        "_confirmed",
+        "_generation",
+        "_id",
+        "_namespace",
+        "_sent",
+        "_tasks",
+        "_written",
+    )
+
+    def __init__(self, backplane: Backplane, namespace: str, id: str, generation: int = 1) -> None:
+        self._backplane = backplane
+        self._namespace = namespace
+        self._id = id
+        self._generation = generation
+        self._sent: Position | None = None
+        self._confirmed = 0
+        self._written = asyncio.get_running_loop().time()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def save(self, state: bytes) -> None:
+        """Keep the connection's state."""
+        await self._backplane.save(self._namespace, self._id, state)
+
+    async def rename(self, user: str | None) -> None:
+        """The connection has another user now."""
+        await self._backplane.rename(self._namespace, self._id, user)
+
+    def sent(self, position: Position | None) -> None:
+        """A heartbeat leaves, behind everything up to this position."""
+        self._sent = position
+
+    def confirm(self) -> None:
+        """The client has answered the heartbeat, and so has read what stood before it."""
+        if self._sent is None:
+            return
+        self._confirmed = self._sent.seq
+        now = asyncio.get_running_loop().time()
+        if now - self._written >= CONFIRM_EVERY:
+            self._written = now
+            task = asyncio.create_task(self._confirm())
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _confirm(self) -> None:
+        try:
+            await self._backplane.confirm(self._namespace, self._id, self._confirmed)
+        except Exception:
+            # Nothing is lost by it: more is kept than is needed, until the next one.
+            logger.exception("%s of %s: cannot confirm", self._id, self._namespace)
+
+    async def release(self) -> bool:
+        """The socket is lost; False where another socket has the session already."""
+        if self._confirmed:
+            await self._backplane.confirm(self._namespace, self._id, self._confirmed)
+        return await self._backplane.release(self._namespace, self._id, self._generation)
+
+    async def end(self) -> bool:
+        """The session is over; False where another socket has it."""
+        return await self._backplane.end(self._namespace, self._id, self._generation)
+
+
+def replay(resumption: Resumption, codec: Codec) -> list[Frame] | None:
+    """The frames that a connection has missed; None if one of them cannot be encoded for it."""
+    frames: list[Frame] = []
+    for seq, entry in resumption.entries:
+        outgoing = entry.outgoing
+        if outgoing.position is None:
+            # Nobody was there when it was emitted.
+            outgoing.position = Position(resumption.head.epoch, seq)
+        try:
+            frames.append(outgoing.frame(codec))
+        except Exception:
+            logger.exception("%.80r cannot be replayed", outgoing.event)
+            return None
+    return frames
