@@ -8,8 +8,10 @@ the event loop produced leaves in one write where the server allows it.
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol, cast
 
+from gatewright.observing import Observer
 from gatewright.protocol.close import CloseCode
 from gatewright.types import Frame, Link
 
@@ -26,7 +28,8 @@ class Outlet(Protocol):
 
     @property
     def closing(self) -> bool: ...
-    def push(self, frame: Frame) -> None: ...
+    @property
+    def push(self) -> Callable[[Frame], None]: ...
     def push_volatile(self, frame: Frame, key: str | None = None) -> bool: ...
     async def room(self, wanted: int = 0) -> None: ...
     def close(self, code: int, reason: str = "") -> None: ...
@@ -160,6 +163,11 @@ class Outbox:
                 self._scheduled = True
                 self._flusher.add(self)
 
+    def relink(self, link: Link) -> None:
+        """Go on with another link; what the old one has been handed stays its affair."""
+        self._link = link
+        self._taken = link.taken
+
     def lose(self) -> None:
         """The socket is gone: what waits, and what is pushed from now on, goes nowhere."""
         self._leave(CloseCode.GOING_AWAY)
@@ -242,6 +250,8 @@ class Outbox:
             else:
                 frames = list(self._queue)
             if self._link.write(cast(list[Frame], frames)):
+                if self._flusher.observers:
+                    self._flusher.tell(len(frames), self.size)
                 self._queue.clear()
                 self._keyed.clear()
                 self.size = 0
@@ -274,6 +284,7 @@ class Outbox:
                     # One by one: each frame that the socket takes counts as progress.
                     frame = self._frame(self._queue.popleft())
                     await self._link.send(frame)
+                    self._flusher.tell(1, frame.size)
                     self._sent(frame.size)
                 if self._gone:
                     return
@@ -298,7 +309,8 @@ class Outbox:
 class Flusher:
     """Flushes a node's outboxes, once per turn of the event loop, and aborts stalled ones."""
 
-    def __init__(self, stall: float) -> None:
+    def __init__(self, stall: float, observers: Sequence[Observer] = ()) -> None:
+        self.observers: Sequence[Observer] = observers
         self._stall = stall
         self._dirty: list[Outbox] = []
         self._watched: set[Outbox] = set()
@@ -318,6 +330,11 @@ class Flusher:
                 # One socket's trouble must not keep the others of this tick from being served.
                 logger.exception("a socket failed while it was written to")
                 outbox.abort()
+
+    def tell(self, frames: int, size: int) -> None:
+        """A socket has taken so much."""
+        for observer in self.observers:
+            observer.written(frames, size)
 
     def watch(self, outbox: Outbox) -> None:
         """See to it that a socket takes what it is given.

@@ -14,6 +14,7 @@ from starlette.websockets import WebSocket
 from gatewright.dispatcher import Dispatcher, NoSuchPath, Opening
 from gatewright.emitter import fill
 from gatewright.errors import EventError
+from gatewright.node import Node
 from gatewright.outbox import Outbox
 from gatewright.protocol.close import CloseCode
 from gatewright.protocol.codecs import Codec, EnvelopeCodec, FrameError
@@ -131,9 +132,12 @@ class WebSocketDoor:
 async def _converse(dispatcher: Dispatcher, session: Session, receive: Receive, cut: Cut) -> None:
     """Feed a session from its socket until that is lost, then end it."""
     reason = DisconnectReason(CloseCode.GOING_AWAY)
+    node = dispatcher.node
+    for observer in node.observers:
+        observer.opened(session)
     session.start()
     try:
-        reason = await _read(session, receive, dispatcher.node.settings.max_frame)
+        reason = await _read(session, receive, node)
     except asyncio.CancelledError:
         task = asyncio.current_task()
         # Only our own cut ends here; a server that cancels its applications goes on cancelling.
@@ -141,6 +145,8 @@ async def _converse(dispatcher: Dispatcher, session: Session, receive: Receive, 
             raise
     finally:
         cut.done = True
+        for observer in node.observers:
+            observer.closed(session, reason)
         await _to_the_end(dispatcher.end(session, reason))
 
 
@@ -160,7 +166,8 @@ async def _to_the_end(coroutine: Coroutine[Any, Any, None]) -> None:
         raise cancelled
 
 
-async def _read(session: Session, receive: Receive, max_frame: int) -> DisconnectReason:
+async def _read(session: Session, receive: Receive, node: Node) -> DisconnectReason:
+    max_frame, observers = node.settings.max_frame, node.observers
     connection = session.connection
     outbox, codec = connection.outbox, connection.codec
     assert isinstance(codec, EnvelopeCodec)
@@ -171,6 +178,9 @@ async def _read(session: Session, receive: Receive, max_frame: int) -> Disconnec
             payload = message.get("bytes")
         if payload is None:
             return _reason(message)
+        if observers:
+            for observer in observers:
+                observer.read(len(payload))
         if outbox.closing:
             # Said goodbye already: read on only to see the client's own.
             continue

@@ -82,6 +82,33 @@ _arguments = msgspec.json.Decoder(list[Raw]).decode
 _anything = msgspec.json.Decoder().decode
 
 
+def _event(message: str, start: int) -> Packet:
+    """Read what most packets are, an event, in few steps."""
+    data = message.find("[", start)
+    head = message[start + 1 : data] if data > 0 else message
+    namespace, id = "/", None
+    if head:
+        if head[0] == "/":
+            namespace, comma, head = head.partition(",")
+            if not comma:
+                raise PacketError("expected a comma behind the namespace")
+        if head:
+            # `isdigit` knows digits of other scripts, and so does `int`; the protocol does not.
+            if not (head.isascii() and head.isdigit()) or len(head) > 16:
+                raise PacketError(f"expected digits before the arguments, got {head[:20]!r}")
+            id = int(head)
+            if id > MAX_ID:
+                raise PacketError("expected an id from 0 to 2**53 - 1")
+    try:
+        arguments = _arguments(message[data:])
+        name = _anything(arguments.pop(0)) if arguments else None
+    except decode_errors as error:
+        raise PacketError(describe(error)) from None
+    if name.__class__ is not str or name in RESERVED:
+        name = check_name(name)
+    return Packet(2, namespace, id, name, arguments)
+
+
 class JsonDecoder:
     """The default format: text, with bytes in messages of their own."""
 
@@ -97,6 +124,8 @@ class JsonDecoder:
         if isinstance(message, str):
             if self._packet is not None:
                 raise PacketError("expected an attachment, got text")
+            if message[start : start + 1] == "2":
+                return _event(message, start)
             return self._text(message, start)
         return self._attachment(message)
 
@@ -171,7 +200,12 @@ def fill(packet: Packet, arguments: Sequence[Any], decode: Any) -> None:
         return
     if not arguments:
         raise PacketError("expected the name of an event first, got nothing")
-    name = arguments[0] if decode is None else decode(arguments[0])
+    packet.event = check_name(arguments[0] if decode is None else decode(arguments[0]))
+    packet.data = arguments[1:]
+
+
+def check_name(name: object) -> str:
+    """The name of an event; raises `PacketError` for what cannot be one."""
     if isinstance(name, int | float) and not isinstance(name, bool):
         # The reference lets numbers through; no handler has such a name, as its caller is told.
         name = str(name)
@@ -179,8 +213,7 @@ def fill(packet: Packet, arguments: Sequence[Any], decode: Any) -> None:
         raise PacketError("expected the name of an event first")
     if name in RESERVED:
         raise PacketError(f"expected an event's name, got {name!r}, which is reserved")
-    packet.event = name
-    packet.data = arguments[1:]
+    return name
 
 
 def check(packet: Packet, *, has_data: bool) -> None:

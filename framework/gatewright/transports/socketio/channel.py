@@ -1,6 +1,7 @@
 """One namespace's share of a Socket.IO client's socket."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Protocol
 
 from gatewright.errors import EventError
@@ -44,12 +45,15 @@ class Channel:
         self.replay: list[Frame] = []
         """What a resumed connection has missed; follows CONNECT at once."""
         self._owner = owner
-        self._socket = socket
+        self.socket: EngineSocket = socket
+        """What carries it, along with the client's other namespaces."""
         self._outbox = socket.outbox
         self._codec = codec
         self._held: list[Frame] | None = []
         self._held_size = 0
         self._over = False
+        self.push: Callable[[Frame], None] = self._hold
+        """Where frames go now: kept, to the socket, or nowhere. A broadcast asks no questions."""
 
     # As the outlet of a connection
 
@@ -57,16 +61,13 @@ class Channel:
     def closing(self) -> bool:
         return self._over or self._outbox.closing
 
-    def push(self, frame: Frame) -> None:
-        if self._held is None:
-            if not self._over:
-                self._outbox.push(frame)
-        elif not self._over:
-            self._held.append(frame)
-            self._held_size += frame.size
-            if self._held_size > self._outbox.limit:
-                self._held = None
-                self.close(CloseCode.SLOW_CONSUMER, "too much was sent before CONNECT")
+    def _hold(self, frame: Frame) -> None:
+        assert self._held is not None
+        self._held.append(frame)
+        self._held_size += frame.size
+        if self._held_size > self._outbox.limit:
+            self._held = None
+            self.close(CloseCode.SLOW_CONSUMER, "too much was sent before CONNECT")
 
     def push_volatile(self, frame: Frame, key: str | None = None) -> bool:
         if self._over or self._held is not None:
@@ -91,16 +92,17 @@ class Channel:
             self._outbox.push(self._codec.disconnected(self.namespace))
             self.end(DisconnectReason(code, reason or "server namespace disconnect"))
         else:
-            self._socket.close(DisconnectReason(code, reason, resumable=True))
+            self.socket.close(DisconnectReason(code, reason, resumable=True))
 
     def lose(self) -> None:
         self._over = True
+        self.push = _forget
 
     def abort(self) -> None:
         self._outbox.abort()
 
     async def aclose(self) -> None:
-        self._over = True
+        self.lose()
 
     # As the entrance of a connection
 
@@ -113,6 +115,7 @@ class Channel:
         for frame in (*self.replay, *held):
             self._outbox.push(frame)
         self.replay = []
+        self.push = self._outbox.push
 
     def refused(self, error: EventError) -> None:
         """Guards or hooks have not: tell the client why."""
@@ -129,11 +132,15 @@ class Channel:
 
     def end(self, reason: DisconnectReason) -> None:
         """Nothing passes any more."""
-        self._over = True
+        self.lose()
         self._held = None
         self._owner.forget(self)
         if not self.gone.done():
             self.gone.set_result(reason)
+
+
+def _forget(frame: Frame) -> None:
+    """Where frames of a connection go that has ended."""
 
 
 def is_final(code: int) -> bool:

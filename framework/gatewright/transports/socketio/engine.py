@@ -18,7 +18,6 @@ from gatewright.protocol.engineio import (
     open_packet,
 )
 from gatewright.session import Session
-from gatewright.transports.socketio.carrier import Carrier
 from gatewright.transports.socketio.config import SocketIO
 from gatewright.transports.socketio.polling import Polling
 from gatewright.types import DisconnectReason, Frame, Handshake, Link
@@ -79,6 +78,8 @@ class Engine:
         """Begin a session, over a WebSocket if there is a link, by polling otherwise."""
         socket = EngineSocket(self, request, link or Polling())
         self.sockets[socket.id] = socket
+        for observer in self.flusher.observers:
+            observer.opened(socket)
         return socket
 
     def stop(self) -> None:
@@ -96,8 +97,9 @@ class EngineSocket:
     def __init__(self, engine: Engine, request: Handshake, link: Link) -> None:
         self.id: str = token_urlsafe(15)
         self.request: Handshake = request
-        self.carrier: Carrier = Carrier(link)
-        self.outbox: Outbox = Outbox(self.carrier, engine.flusher, engine.outbox)
+        self.polling: Polling | None = link if isinstance(link, Polling) else None
+        """The transport, while the session polls; a WebSocket otherwise."""
+        self.outbox: Outbox = Outbox(link, engine.flusher, engine.outbox)
         self.upgrading: bool = False
         self.closed: bool = False
         """Whether nothing is received any more; what was queued before may still leave."""
@@ -106,11 +108,11 @@ class EngineSocket:
         self.broken: bool = False
         """Whether the client has sent what is no packet."""
         self._engine = engine
+        self._observers = engine.flusher.observers
         self._loop = asyncio.get_running_loop()
         self._heard = True
         config = engine.config
-        polls = self.carrier.polling is not None
-        upgrades = polls and config.upgrades and "websocket" in config.transports
+        upgrades = self.polling is not None and config.upgrades and "websocket" in config.transports
         self.outbox.push(
             open_packet(
                 self.id,
@@ -122,6 +124,7 @@ class EngineSocket:
         )
         self._timer = self._loop.call_later(config.ping_interval, self._ping)
         self._receiver = engine.receivers(self)
+        self._message = self._receiver.message
 
     def __repr__(self) -> str:
         return f"<EngineSocket {self.transport}{', closed' if self.closed else ''}>"
@@ -129,7 +132,7 @@ class EngineSocket:
     @property
     def transport(self) -> str:
         """`"polling"` or `"websocket"`."""
-        return "websocket" if self.carrier.polling is None else "polling"
+        return "websocket" if self.polling is None else "polling"
 
     # In
 
@@ -141,25 +144,29 @@ class EngineSocket:
         if self.closed:
             return None
         self._heard = True
+        if self._observers:
+            for observer in self._observers:
+                observer.read(len(packet))
         try:
-            return self._packet(packet)
+            if packet.__class__ is str and packet[:1] == "4":
+                return self._message(packet, 1)
+            return self._other(packet)
         except PayloadError as error:
             logger.debug("%r: %s", self, error)
             self.fail()
             return None
 
-    def _packet(self, packet: str | bytes) -> Session | None:
+    def _other(self, packet: str | bytes) -> Session | None:
+        """Take what is not, as most packets are, a message of text."""
         if isinstance(packet, bytes):
-            return self._receiver.message(packet, 0)
+            return self._message(packet, 0)
         kind = packet[:1]
-        if kind == "4":
-            return self._receiver.message(packet, 1)
         if kind == "3":
             self._ponged()
         elif (data := decode_packet(packet)) is not None:
-            return self._receiver.message(data, 0)
+            return self._message(data, 0)
         elif kind == PacketType.CLOSE:
-            if self.carrier.polling is not None:
+            if self.polling is not None:
                 # A poll that waits is sent home; the reference does so with NOOP.
                 self.lose(TRANSPORT_CLOSE, NOOP)
             else:
@@ -176,6 +183,15 @@ class EngineSocket:
             await busy.room()
         finally:
             self.reading = self._heard = True
+
+    async def switch(self, link: Link) -> None:
+        """Go on with a WebSocket."""
+        assert self.polling is not None
+        await self.polling.switch(link)
+        self.polling = None
+        self.outbox.relink(link)
+        for observer in self._observers:
+            observer.upgraded(self)
 
     # Heartbeats
 
@@ -203,22 +219,21 @@ class EngineSocket:
     @property
     def answering(self) -> bool:
         """Whether something is there that can take what is still queued."""
-        polling = self.carrier.polling
-        return polling is None or polling.pending
+        return self.polling is None or self.polling.pending
 
     def close(self, reason: DisconnectReason) -> None:
         """Say goodbye after everything that was queued before."""
         if not self.closed:
             self._end(reason)
             self.outbox.close(reason.code, reason.text)
-            if self.carrier.polling is not None:
+            if self.polling is not None:
                 # Its next poll gets what is left, and learns that this was all.
                 self._timer = self._loop.call_later(self._engine.config.ping_timeout, self.forget)
 
     def fail(self) -> None:
         """The client has sent what is no packet."""
         self.broken = True
-        if self.carrier.polling is not None:
+        if self.polling is not None:
             self.lose(PARSE_ERROR)
         else:
             self.close(PARSE_ERROR)
@@ -228,23 +243,24 @@ class EngineSocket:
         if not self.closed:
             self._end(reason)
             self.outbox.lose()
-            polling = self.carrier.polling
-            if polling is not None:
-                polling.finish(last)
+            if self.polling is not None:
+                self.polling.finish(last)
             self.forget()
 
     def forget(self) -> None:
         """Nobody will ask for the session again."""
         self._timer.cancel()
         self._engine.sockets.pop(self.id, None)
-        if self.carrier.polling is not None:
+        if self.polling is not None:
             self.outbox.abort()
 
     def _end(self, reason: DisconnectReason) -> None:
         self.closed = True
         self._timer.cancel()
         self._receiver.lost(reason)
-        if self.carrier.polling is None:
+        for observer in self._observers:
+            observer.closed(self, reason)
+        if self.polling is None:
             self._engine.sockets.pop(self.id, None)
 
     async def aclose(self) -> None:

@@ -85,7 +85,7 @@ class Exchange:
 
 async def poll(socket: EngineSocket, exchange: Exchange, engine: Engine) -> None:
     """Answer a GET when there is something to say; one that the client gave up ends the session."""
-    polling = socket.carrier.polling
+    polling = socket.polling
     assert polling is not None
     if polling.pending:
         # Two at once: whose is the answer? The reference ends it too.
@@ -128,7 +128,7 @@ async def _gone(receive: Receive) -> None:
 
 async def post(socket: EngineSocket, exchange: Exchange, limit: int) -> None:
     """Take the packets of a POST, in their order, as fast as their handlers take them."""
-    polling = socket.carrier.polling
+    polling = socket.polling
     assert polling is not None
     binary = exchange.request.headers.get("content-type") == "application/octet-stream"
     if polling.posting or binary:

@@ -3,7 +3,7 @@
 import asyncio
 
 from gatewright.protocol.engineio import CLOSE, NOOP
-from gatewright.types import Frame
+from gatewright.types import Frame, Link
 
 __all__ = ["Polling"]
 
@@ -15,7 +15,6 @@ class Polling:
     """The link of a session that polls. One request waits at a time, and takes all there is."""
 
     immediate = True
-    backlog = 0
 
     def __init__(self) -> None:
         self._frames: list[Frame] = []
@@ -23,29 +22,42 @@ class Polling:
         self._poll: asyncio.Future[list[Frame]] | None = None
         self._changed: asyncio.Future[None] | None = None
         self._over = False
+        self._switching = False
+        self._successor: Link | None = None
         self.posting: bool = False
         """Whether a request with data is being read."""
         self.taken: int = 0
+        """Bytes that polls have taken away."""
+        self.backlog: int = 0
+        """Always none: what waits for a poll, the client's heartbeat decides about."""
 
     # From the outbox
 
     def write(self, frames: list[Frame]) -> bool:
+        if self._switching or self._size >= BUFFER:
+            return False
         if self._over:
             return True
-        if self._size >= BUFFER:
-            return False
         for frame in frames:
             self._add(frame)
         self._answer()
         return True
 
     async def send(self, frame: Frame) -> None:
-        while not self._over and self._size >= BUFFER:
+        while self._switching or self._size >= BUFFER:
             await self._change()
-        self.write([frame])
+        if self._successor is not None:
+            await self._successor.send(frame)
+        else:
+            self.write([frame])
 
     async def close(self, code: int, reason: str) -> None:
         """Tell the client with its next poll; the code is for WebSockets."""
+        while self._switching:
+            await self._change()
+        if self._successor is not None:
+            await self._successor.close(code, reason)
+            return
         self._add(CLOSE)
         self._answer()
         while self._frames and not self._over:
@@ -54,7 +66,25 @@ class Polling:
 
     def abort(self) -> None:
         """Forget what waits; a pending poll learns that the session is over."""
+        if self._successor is not None:
+            self._successor.abort()
         self.finish(CLOSE)
+
+    # The upgrade
+
+    async def switch(self, link: Link) -> None:
+        """Hand over to a WebSocket; what waits for a poll goes first.
+
+        What the outbox has left here meanwhile follows: its frame is never lost between the two.
+        """
+        self._switching = True
+        try:
+            for frame in self.finish():
+                await link.send(frame)
+        finally:
+            self._switching = False
+            self._successor = link
+            self._wake()
 
     # From the requests
 

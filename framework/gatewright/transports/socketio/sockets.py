@@ -48,7 +48,7 @@ async def upgrade(
     if (await receive())["type"] != "websocket.connect":
         return
     await send({"type": "websocket.accept", "subprotocol": None, "headers": []})
-    if socket.upgrading or socket.closed or socket.carrier.polling is None:
+    if socket.upgrading or socket.closed or socket.polling is None:
         await send({"type": "websocket.close", "code": CloseCode.POLICY})
         return
     cut = Cut()
@@ -57,7 +57,7 @@ async def upgrade(
     try:
         probed = await _probed(socket, receive, link.send, engine.config.upgrade_timeout)
         if probed:
-            await socket.carrier.switch(link)
+            await socket.switch(link)
     finally:
         socket.upgrading = False
     if not probed:
@@ -78,7 +78,7 @@ async def _probed(
 
     def noop() -> None:
         nonlocal noops
-        if (polling := socket.carrier.polling) is not None:
+        if (polling := socket.polling) is not None:
             polling.noop()
         noops = loop.call_later(NOOP_INTERVAL, noop)
 
