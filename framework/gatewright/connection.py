@@ -1,6 +1,7 @@
 """The connection that a handler talks to."""
 
 from collections.abc import Awaitable, Callable
+from time import time
 from typing import Any
 from unicodedata import category
 
@@ -39,6 +40,7 @@ class Connection:
         "keeper",
         "outbox",
         "renewed",
+        "since",
     )
 
     def __init__(
@@ -60,6 +62,8 @@ class Connection:
         self.codec: Codec = codec
         self.outbox: Outlet = outbox
         self.joined: set[str] = set()
+        self.since: float = time()
+        """When it connected, in seconds of Unix time; the latest time, if it has returned."""
         self._node = node
         self._address = address
         self._identity = identity

@@ -87,7 +87,10 @@ class Target:
             outgoing.prepare(codec)
         if volatile:
             outgoing.position = node.namespaces.position(namespace)
-            send_volatile(self._members(node, address), outgoing, key)
+            members = self._members(node, address)
+            send_volatile(members, outgoing, key)
+            for observer in node.observers:
+                observer.sent(namespace, members, outgoing.event, event)
             return None
         entry = Entry(outgoing, self._rooms, self._users, self._out)
         return await node.backplane.publish(namespace, (entry,))
@@ -104,6 +107,8 @@ class Target:
         name = event_name(event, address)
         members = list(self._members(node, address))
         limit = node.settings.call_timeout if timeout is None else timeout
+        for observer in node.observers:
+            observer.sent(address.namespace, members, name, event)
         return await node.calls.call(address.namespace, members, name, event, reply, limit)
 
     async def join(self, *rooms: str) -> int:

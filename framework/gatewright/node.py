@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from gatewright.backplane.base import Backplane, Bounds
 from gatewright.calls import Calls
+from gatewright.observing import Observer
 from gatewright.outbox import Flusher
 from gatewright.protocol.codecs import Codec, MsgpackCodec
 from gatewright.rooms import Namespaces
@@ -48,8 +49,10 @@ class Node:
         """Whether the process is about to end."""
         self.codecs: dict[str, Codec] = {codec.name: codec for codec in codecs}
         self.templates = templates
-        self.namespaces: Namespaces = Namespaces()
-        self.flusher: Flusher = Flusher(settings.stall)
+        self.observers: list[Observer] = []
+        """All who watch this node."""
+        self.namespaces: Namespaces = Namespaces(self.observers)
+        self.flusher: Flusher = Flusher(settings.stall, self.observers)
         self.calls: Calls = Calls()
 
     async def start(self) -> None:

@@ -1,12 +1,14 @@
 """How calls end: answers and errors, encoded whatever is in them."""
 
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 from msgspec import UNSET
 
 from gatewright.connection import Connection
 from gatewright.errors import ErrorCode, EventError
+from gatewright.observing import Observer
 from gatewright.protocol.frames import ErrorBody
 from gatewright.types import Frame
 
@@ -18,10 +20,11 @@ logger: logging.Logger = logging.getLogger("gatewright")
 class Replies:
     """What one connection is told about its own messages; only `item` raises."""
 
-    __slots__ = ("_codec", "_connection", "_namespace", "_outbox")
+    __slots__ = ("_codec", "_connection", "_namespace", "_observers", "_outbox")
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, observers: Sequence[Observer] = ()) -> None:
         self._connection = connection
+        self._observers = observers
         self._codec = connection.codec
         self._outbox = connection.outbox
         self._namespace = connection.namespace
@@ -40,7 +43,10 @@ class Replies:
     def item(self, call_id: int, event: str, item: Any) -> Frame:
         """A stream's item, not sent yet; raises what the encoder raises."""
         position = self._connection.position
-        return self._codec.item(self._namespace, call_id, event, item, position)
+        frame = self._codec.item(self._namespace, call_id, event, item, position)
+        for observer in self._observers:
+            observer.sent(self._namespace, (self._connection,), event, item)
+        return frame
 
     def fail(self, call_id: int | None, event: str | None, error: EventError) -> None:
         """End a call with an error; without an id it becomes the event `exception`."""
@@ -54,6 +60,9 @@ class Replies:
             plain = ErrorBody(_plain(error.code), _plain(error.message))
             frame = self._codec.failure(self._namespace, call_id, event, plain, position)
         self._outbox.push(frame)
+        if call_id is None:
+            for observer in self._observers:
+                observer.sent(self._namespace, (self._connection,), "exception", body)
 
 
 def _plain(text: object) -> str:

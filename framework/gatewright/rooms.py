@@ -1,9 +1,10 @@
 """Who is in which room of a namespace, as the lane of the backplane tells it."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Final, Protocol
 
 from gatewright.backplane.base import Batch, Entry, Marker
+from gatewright.observing import Observer
 from gatewright.outbox import Outlet
 from gatewright.protocol.codecs import Codec
 from gatewright.protocol.outgoing import Outgoing
@@ -126,12 +127,16 @@ class Namespace:
 class Namespaces:
     """All namespaces of this node that have members."""
 
-    def __init__(self) -> None:
+    def __init__(self, observers: Sequence[Observer] = ()) -> None:
+        self._observers = observers
         self._open: dict[str, Namespace] = {}
         self._away: dict[str, dict[str, Codec]] = {}
 
     def __len__(self) -> int:
         return len(self._open)
+
+    def __iter__(self) -> Iterator[Namespace]:
+        return iter(self._open.values())
 
     def __getitem__(self, name: str) -> Namespace:
         """The namespace, or an empty one that is not kept."""
@@ -171,6 +176,9 @@ class Namespaces:
     def exit(self, name: str, member: Member) -> None:
         namespace = self._open.get(name)
         if namespace is not None:
+            for observer in self._observers:
+                for room in member.joined:
+                    observer.left(name, room, member.id)
             namespace.exit(member)
             if not namespace.members:
                 del self._open[name]
@@ -182,11 +190,24 @@ class Namespaces:
             return
         if isinstance(passing, Marker):
             namespace.apply(passing)
+            if self._observers and passing.member in namespace.members:
+                self._tell(passing)
             return
         for seq, entry in enumerate(passing.entries, passing.first):
             position = Position(passing.epoch, seq)
             namespace.position = entry.outgoing.position = position
             deliver(namespace, entry)
+            if self._observers:
+                members = namespace.select(entry.rooms, entry.users, entry.except_)
+                for observer in self._observers:
+                    outgoing = entry.outgoing
+                    observer.sent(namespace.name, members, outgoing.event, outgoing.data)
+
+    def _tell(self, marker: Marker) -> None:
+        for observer in self._observers:
+            change = observer.joined if marker.action == "join" else observer.left
+            for room in marker.rooms:
+                change(marker.namespace, room, marker.member)
 
 
 def deliver(namespace: Namespace, entry: Entry) -> None:

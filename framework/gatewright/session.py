@@ -75,7 +75,8 @@ class Session:
         self._expiry = expiry
         self._entrance = entrance
         self._begun = False
-        self._replies = Replies(connection)
+        self._observers = node.observers
+        self._replies = Replies(connection, node.observers)
         settings = node.settings
         self._limits = limits = Limits(settings)
         self._allowed = limits.message
@@ -161,6 +162,8 @@ class Session:
             logger.warning("%r: its hooks took longer than %g s", self.connection, limit)
         finally:
             kept = await self._free(kept=kept)
+            for observer in self._observers:
+                observer.disconnected(self.connection, reason)
         return kept
 
     async def _free(self, *, kept: bool) -> bool:
@@ -194,6 +197,9 @@ class Session:
             message = f"no handler for the event {event[:64]!r}"
             self._replies.fail(call_id, event, EventError(ErrorCode.UNKNOWN_EVENT, message))
             return
+        if self._observers:
+            for observer in self._observers:
+                observer.received(self.connection, event, envelope.data)
         # Known events only: a client's inventions must not fill a table.
         if not self._limits.event(event):
             self._refuse_rate(call_id, event)
@@ -247,6 +253,8 @@ class Session:
         self._begun = True
         if self._entrance is not None:
             self._entrance.opened()
+        for observer in self._observers:
+            observer.connected(self.connection)
         await self._lanes.run(self._concurrency)
 
     async def _refuse(self, error: Exception) -> None:
