@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from http import HTTPStatus
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from injector import Binder, Module
 from starlette.responses import PlainTextResponse
@@ -17,11 +17,12 @@ from gatewright.blueprint import draw
 from gatewright.compiling import check_injection
 from gatewright.connection import Connection
 from gatewright.context import Context
+from gatewright.declare.decorators import listed
 from gatewright.declare.specs import Catcher, Guard, Interceptor
 from gatewright.di import Container
 from gatewright.dispatcher import Dispatcher
 from gatewright.emitter import Emitter
-from gatewright.errors import NotStartedError
+from gatewright.errors import NotStartedError, StartupError
 from gatewright.namespaces import specific
 from gatewright.node import Node
 from gatewright.protocol.codecs import Codec, DecHook, EncHook, JsonCodec, MsgpackCodec
@@ -36,6 +37,10 @@ from gatewright.transports.socketio.door import EngineDoor
 from gatewright.transports.socketio.engine import Engine, EngineSocket
 from gatewright.transports.websocket import WebSocketDoor, deny
 from gatewright.types import Handshake, Identity
+
+if TYPE_CHECKING:
+    # An extra: imported by those who use it.
+    from gatewright.inspector import Admin
 
 __all__ = ["Gatewright"]
 
@@ -63,10 +68,22 @@ class Gatewright:
         backplane: Backplane | None = None,
         settings: Settings | None = None,
         socketio: SocketIO | None = SocketIO(),  # noqa: B008 - frozen
+        admin: "Admin | None" = None,
         debug: bool = False,
         dec_hook: DecHook | None = None,
         enc_hook: EncHook | None = None,
     ) -> None:
+        self._inspector = admin.inspector() if admin is not None else None
+        if self._inspector is not None:
+            if socketio is None:
+                raise StartupError(
+                    "Gatewright(admin=…)",
+                    expected="the Socket.IO door, which the admin's page comes through",
+                    got="socketio=None",
+                    fix="Leave socketio out, or drop admin.",
+                )
+            gateways = [*listed(gateways, "Gatewright", "gateways"), self._inspector.gateway]
+            modules = (*modules, self._inspector.bind)
         self._blueprint = draw(
             gateways, guards, interceptors, errors, authenticate, hooked=dec_hook is not None
         )
@@ -95,6 +112,8 @@ class Gatewright:
             )
             # `/lab/main` before `/lab/{bench}`, which would match it too.
             for path in sorted(self._blueprint.namespaces, key=specific)
+            # Whoever opens a plain WebSocket has nothing to log in with.
+            if not self._blueprint.namespaces[path].apart
         ]
         if socketio is not None:
             door = EngineDoor(
@@ -164,6 +183,9 @@ class Gatewright:
             if self._socketio is not None:
                 self._engine = self._open_engine(self._socketio, dispatcher)
                 stack.callback(self._engine.stop)
+                if self._inspector is not None:
+                    self._inspector.attach(node, self._engine)
+                    stack.callback(self._inspector.detach)
             self._dispatcher = dispatcher
             stack.callback(self._forget)
             yield

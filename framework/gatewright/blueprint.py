@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from gatewright.around import (
     TABLE,
@@ -53,6 +54,7 @@ class NamespaceBlueprint(Struct, frozen=True):
     state: type[Struct] | None
     conversions: frozenset[tuple[str, Any]]
     concurrency: int
+    apart: bool
 
 
 class Blueprint(Struct, frozen=True):
@@ -63,6 +65,12 @@ class Blueprint(Struct, frozen=True):
     interceptors: tuple[InterceptorSpec, ...]
     errors: tuple[CatchMethod, ...]
     authenticate: Authenticate | None
+
+    def around(self, namespace: NamespaceBlueprint) -> "Blueprint":
+        """What of the application stands around a namespace: nothing, where it is apart."""
+        if not namespace.apart:
+            return self
+        return replace(self, guards=(), interceptors=(), errors=(), authenticate=None)
 
 
 def draw(
@@ -188,6 +196,14 @@ def _namespace(path: str, gateways: Sequence[GatewayBlueprint]) -> NamespaceBlue
             elif parameter.source is Source.STATE:
                 state = _check_state(parameter, where, state)
     template = Template(path, gateways[0].gateway.path, frozenset(names.values()))
+    apart = {each.gateway.spec.apart: each.gateway.cls.__name__ for each in gateways}
+    if len(apart) > 1:
+        raise StartupError(
+            f"namespace {path}",
+            expected=f"{apart[True]} alone: it lets in whom it knows itself",
+            got=f"{apart[False]} as well",
+            fix="Give one of them another namespace.",
+        )
     concurrency = max(each.gateway.spec.concurrency for each in gateways)
     return NamespaceBlueprint(
         template,
@@ -195,6 +211,7 @@ def _namespace(path: str, gateways: Sequence[GatewayBlueprint]) -> NamespaceBlue
         state[0] if state is not None else None,
         frozenset(conversions),
         concurrency,
+        gateways[0].gateway.spec.apart,
     )
 
 

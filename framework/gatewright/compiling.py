@@ -99,6 +99,7 @@ class Compiler:
     ) -> tuple[GatewayPlan, dict[str, EventPlan]]:
         """Create one gateway and compile its handlers and hooks."""
         gateway, template = blueprint.gateway, namespace.template
+        application = self._blueprint.around(namespace)
         bound = None
         if not template.parameters:
             bound = Emitter(self._node, Address(template.path, template.emits))
@@ -118,12 +119,12 @@ class Compiler:
         for event, handler in gateway.handlers.items():
             spec = handler.spec
             interceptors = (
-                *self._blueprint.interceptors,
+                *application.interceptors,
                 *gateway.spec.interceptors,
                 *spec.interceptors,
             )
             guards = (
-                *self._blueprint.guards,
+                *application.guards,
                 # Every gateway of a namespace guards all of it.
                 *(guard for each in namespace.gateways for guard in each.guards),
                 *blueprint.handler_guards[event],
@@ -132,7 +133,7 @@ class Compiler:
                 (
                     self._catches(blueprint.handler_errors[event], instance),
                     self._catches(blueprint.errors, instance),
-                    self._catches(self._blueprint.errors, instance),
+                    self._catches(application.errors, instance),
                 ),
                 debug=self._debug,
             )
@@ -154,8 +155,8 @@ class Compiler:
             self._catches(blueprint.errors, plan.instance)
             for blueprint, plan in zip(namespace.gateways, gateways, strict=True)
         ]
-        application = self._catches(self._blueprint.errors, None)
-        return Catchers((*own, application), debug=self._debug)
+        errors = self._catches(self._blueprint.around(namespace).errors, None)
+        return Catchers((*own, errors), debug=self._debug)
 
     def guards(
         self, guards: Sequence[GuardBlueprint], constants: Mapping[Source, Any] | None = None

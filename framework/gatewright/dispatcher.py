@@ -89,7 +89,7 @@ class Dispatcher:
                 plans.update(own)
             guards = compiler.guards(
                 (
-                    *self._blueprint.guards,
+                    *self._blueprint.around(namespace).guards,
                     *(guard for each in namespace.gateways for guard in each.guards),
                 )
             )
@@ -174,12 +174,14 @@ class Dispatcher:
         context = Context(place)
         seeds: dict[type, Any] = {Handshake: handshake}
         level = self._container.connection(seeds)
-        if self._authenticate is None and not namespace.guards:
+        asked = self._authenticate is not None and not namespace.blueprint.apart
+        if not asked and not namespace.guards:
             return Opening(place, level)
         limit = asyncio.timeout(self.node.settings.open_timeout)
         try:
             async with limit:
-                place.identity = await self._identify(context, level)
+                if asked:
+                    place.identity = await self._identify(context, level)
                 async with open_level(context, level, namespace.guards.level):
                     await namespace.guards.check(context)
         except BaseException as error:

@@ -42,6 +42,9 @@ class GatewaySpec(Struct, frozen=True):
     interceptors: Sequence[Interceptor] = ()
     errors: Sequence[Catcher] = ()
     concurrency: int = 1
+    apart: bool = False
+    """Whether nothing of the application stands around it: neither `authenticate` nor guards,
+    interceptors or error handlers. For gateways of the framework's own, which bring theirs."""
 
 
 class EventSpec(Struct, frozen=True):
