@@ -9,6 +9,7 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 from gatewright.protocol.codecs import DecHook, EncHook, decode_errors, describe
 from gatewright.protocol.frames import Data, ErrorBody, exception_body
 from gatewright.protocol.socketio.codec import arguments_of
+from gatewright.protocol.socketio.notepack import translate
 from gatewright.protocol.socketio.packets import (
     Packet,
     PacketError,
@@ -51,13 +52,13 @@ class MsgpackDecoder:
         if isinstance(message, str):
             raise PacketError("expected a binary message of MessagePack, got text")
         try:
-            found = _packet(message)
+            found = _packet(translate(message))
             if not PacketType.CONNECT <= found.type <= PacketType.CONNECT_ERROR:
                 raise PacketError(f"expected a packet type from 0 to 4, got {found.type}")
             packet = Packet(found.type, found.nsp)
             if found.id is not None:
                 packet.id = read_id(found.id)
-            # What a client leaves undefined may come as nil.
+            # What a client leaves undefined comes as nil.
             has_data = bool(found.data) and bytes(found.data) != _NIL
             if found.type in (PacketType.EVENT, PacketType.ACK):
                 fill(packet, _arguments(found.data), _anything)
