@@ -1,5 +1,6 @@
 """A uvicorn WebSocket class that hands its connection to whichever app the socket ends up in."""
 
+from collections.abc import Callable
 from typing import Any, cast
 
 from uvicorn.config import Config
@@ -15,7 +16,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     An application that uvicorn calls directly finds the protocol object by itself; inside a
     Starlette or FastAPI app `send` comes wrapped. With this class frames of one tick leave in one
-    write and stalled sockets can be aborted there too.
+    write and stalled sockets can be aborted there too, and messages are taken as they are parsed.
     """
 
     def __init__(self, config: Config, *args: Any, **kwargs: Any) -> None:
@@ -23,8 +24,26 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         # receiver instead of encoded once for all.
         config.ws_per_message_deflate = False
         super().__init__(config, *args, **kwargs)
+        self.reader: Callable[[str | bytes], None] | None = None
+        """Who takes messages at once; None puts them in the queue of ASGI's `receive`."""
 
     async def run_asgi(self) -> None:
         scope = cast(dict[str, Any], self.scope)
         scope["extensions"][EXTENSION] = self
         await super().run_asgi()
+
+    def send_receive_event_to_app(self) -> None:
+        if self.reader is None or self.close_sent:
+            super().send_receive_event_to_app()
+            return
+        data = self.frames[0] if len(self.frames) == 1 else b"".join(self.frames)
+        message: str | bytes = data
+        if self.curr_msg_data_type == "text":
+            try:
+                message = data.decode()
+            except UnicodeDecodeError:
+                # It knows how to close for that.
+                super().send_receive_event_to_app()
+                return
+        self.frames = []
+        self.reader(message)

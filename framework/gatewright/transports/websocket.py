@@ -22,6 +22,7 @@ from gatewright.protocol.rates import TokenBucket
 from gatewright.session import Session
 from gatewright.transports.admission import allowed_origin, read_handshake
 from gatewright.transports.links import Cut, make_link
+from gatewright.transports.reading import read, size_of
 from gatewright.types import DisconnectReason
 
 __all__ = ["NOT_STARTED", "SUBPROTOCOLS", "WebSocketDoor", "deny"]
@@ -126,10 +127,12 @@ class WebSocketDoor:
         link = make_link(scope, receive, send, cut)
         outbox = Outbox(link, node.flusher, node.settings.outbox)
         session = dispatcher.session(self._path, opening, outbox, codec)
-        await _converse(dispatcher, session, receive, cut)
+        await _converse(dispatcher, session, scope, receive, cut)
 
 
-async def _converse(dispatcher: Dispatcher, session: Session, receive: Receive, cut: Cut) -> None:
+async def _converse(
+    dispatcher: Dispatcher, session: Session, scope: Scope, receive: Receive, cut: Cut
+) -> None:
     """Feed a session from its socket until that is lost, then end it."""
     reason = DisconnectReason(CloseCode.GOING_AWAY)
     node = dispatcher.node
@@ -137,7 +140,7 @@ async def _converse(dispatcher: Dispatcher, session: Session, receive: Receive, 
         observer.opened(session)
     session.start()
     try:
-        reason = await _read(session, receive, node)
+        reason = await _read(session, scope, receive, node)
     except asyncio.CancelledError:
         task = asyncio.current_task()
         # Only our own cut ends here; a server that cancels its applications goes on cancelling.
@@ -166,40 +169,32 @@ async def _to_the_end(coroutine: Coroutine[Any, Any, None]) -> None:
         raise cancelled
 
 
-async def _read(session: Session, receive: Receive, node: Node) -> DisconnectReason:
+async def _read(session: Session, scope: Scope, receive: Receive, node: Node) -> DisconnectReason:
     max_frame, observers = node.settings.max_frame, node.observers
     connection = session.connection
     outbox, codec = connection.outbox, connection.codec
     assert isinstance(codec, EnvelopeCodec)
-    while True:
-        message = await receive()
-        payload: str | bytes | None = message.get("text")
-        if payload is None:
-            payload = message.get("bytes")
-        if payload is None:
-            return _reason(message)
+
+    def take(payload: str | bytes) -> Session | None:
         if observers:
             for observer in observers:
                 observer.read(len(payload))
         if outbox.closing:
             # Said goodbye already: read on only to see the client's own.
-            continue
+            return None
         # A character has at most four bytes, so most texts need no second look.
-        if len(payload) * 4 > max_frame and _size(payload) > max_frame:
+        if len(payload) * 4 > max_frame and size_of(payload) > max_frame:
             outbox.close(CloseCode.TOO_LARGE, f"a message has at most {max_frame} bytes")
-            continue
+            return None
         try:
             envelope = codec.envelope(payload)
         except FrameError as error:
             session.reject(str(error))
         else:
             session.feed(envelope)
-        if session.full:
-            await session.room()
+        return session if session.full else None
 
-
-def _size(payload: str | bytes) -> int:
-    return len(payload.encode("utf-8", "replace")) if isinstance(payload, str) else len(payload)
+    return _reason(await read(scope, receive, take))
 
 
 def _reason(message: Message) -> DisconnectReason:

@@ -11,7 +11,9 @@ from starlette.websockets import WebSocket
 
 from gatewright.protocol.close import CloseCode
 from gatewright.protocol.engineio import PROBED
+from gatewright.session import Session
 from gatewright.transports.links import Cut, make_link
+from gatewright.transports.reading import read, size_of
 from gatewright.transports.socketio.cookies import cookie_headers
 from gatewright.transports.socketio.engine import Engine, EngineSocket
 from gatewright.types import DisconnectReason, Handshake
@@ -38,7 +40,7 @@ async def serve(
         return
     if engine.stopping:
         engine.stop()
-    await _read(socket, receive, engine.config.max_payload, cut)
+    await _read(socket, scope, receive, engine.config.max_payload, cut)
 
 
 async def upgrade(
@@ -63,7 +65,7 @@ async def upgrade(
     if not probed:
         await link.close(CloseCode.POLICY, "expected a probe and an upgrade")
         return
-    await _read(socket, receive, engine.config.max_payload, cut)
+    await _read(socket, scope, receive, engine.config.max_payload, cut)
 
 
 async def _probed(
@@ -101,9 +103,17 @@ async def _probed(
             noops.cancel()
 
 
-async def _read(socket: EngineSocket, receive: Receive, limit: int, cut: Cut) -> None:
+async def _read(socket: EngineSocket, scope: Scope, receive: Receive, limit: int, cut: Cut) -> None:
+    def take(packet: str | bytes) -> Session | None:
+        # A character has at most four bytes, so most texts need no second look.
+        if len(packet) * 4 > limit and size_of(packet) > limit:
+            text = f"a message has at most {limit} bytes"
+            socket.close(DisconnectReason(CloseCode.TOO_LARGE, text))
+            return None
+        return socket.receive(packet)
+
     try:
-        await _packets(socket, receive, limit)
+        await read(scope, receive, take, socket.wait)
     except asyncio.CancelledError:
         task = asyncio.current_task()
         # Only our own cut ends here; a server that cancels its applications goes on cancelling.
@@ -115,27 +125,10 @@ async def _read(socket: EngineSocket, receive: Receive, limit: int, cut: Cut) ->
             await socket.aclose()
 
 
-async def _packets(socket: EngineSocket, receive: Receive, limit: int) -> None:
-    while True:
-        packet = _payload(await receive())
-        if packet is None:
-            return
-        # A character has at most four bytes, so most texts need no second look.
-        if len(packet) * 4 > limit and _size(packet) > limit:
-            text = f"a message has at most {limit} bytes"
-            socket.close(DisconnectReason(CloseCode.TOO_LARGE, text))
-        elif (busy := socket.receive(packet)) is not None:
-            await socket.wait(busy)
-
-
 def _payload(message: Message) -> str | bytes | None:
     """What a message brings; None when the socket is lost."""
     payload: str | bytes | None = message.get("text")
     return message.get("bytes") if payload is None else payload
-
-
-def _size(payload: str | bytes) -> int:
-    return len(payload.encode("utf-8", "replace")) if isinstance(payload, str) else len(payload)
 
 
 async def refuse(scope: Scope, receive: Receive, send: Send, status: int, body: bytes) -> None:
