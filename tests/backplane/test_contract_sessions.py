@@ -214,10 +214,12 @@ async def test_one_that_is_here_never_expires(backplane: Backplane, elapse: Elap
     async with started(backplane, GRACE):
         here = await Client.open(backplane, id="~here")
         back = await Client.open(backplane, id="~back")
+        gone = await Client.open(backplane, id="~gone")
         await backplane.release("/a", back.id, 1)
         await back.resume()
+        await backplane.release("/a", gone.id, 1)
         await elapse(0.4)
-        assert await backplane.expired() == []
+        assert [record.id for record in await backplane.expired()] == [gone.id]
         assert (await here.record()).generation == 1
         assert (await back.record()).generation == 2
 
