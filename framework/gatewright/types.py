@@ -99,7 +99,9 @@ class Frame:
         self.data: bytes = data
         self.binary: bool = binary
         self.attachments: tuple[Frame, ...] = attachments
-        self.size: int = len(data) + sum([frame.size for frame in attachments])
+        self.size: int = len(data)
+        if attachments:
+            self.size += sum([frame.size for frame in attachments])
         self.wire: bytes | None = None
         """All of it with WebSocket headers, once a link has asked a library for it."""
         self._text: str | None = None

@@ -11,7 +11,7 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct, UnsetType
 
-__all__ = ["BYTES", "AttachmentError", "attach", "carries_bytes", "detach"]
+__all__ = ["BYTES", "AttachmentError", "attach", "carries_bytes", "detach", "may_carry"]
 
 BYTES: Final = (bytes, bytearray, memoryview)
 
@@ -58,7 +58,7 @@ def carries_bytes(value: Any) -> bool:
     nothing is known beforehand.
     """
     kind: Any = type(value)
-    if not _may_carry(kind):
+    if not may_carry(kind):
         return False
     if isinstance(value, Struct):
         return any(carries_bytes(getattr(value, name)) for name in value.__struct_fields__)
@@ -78,7 +78,8 @@ _NEVER: Final = frozenset(
 
 
 @lru_cache(maxsize=1024)
-def _may_carry(kind: type) -> bool:
+def may_carry(kind: type) -> bool:
+    """Whether there may be bytes in a value of this type."""
     if kind in _NEVER or issubclass(kind, Enum):
         return False
     if issubclass(kind, Struct):

@@ -10,7 +10,7 @@ from msgspec import UNSET, Raw, Struct, convert
 from gatewright.errors import EmitError
 from gatewright.protocol.codecs import DecHook, EncHook
 from gatewright.protocol.frames import Data, ErrorBody, exception_body
-from gatewright.protocol.socketio.attachments import BYTES, carries_bytes, detach
+from gatewright.protocol.socketio.attachments import BYTES, carries_bytes, detach, may_carry
 from gatewright.protocol.socketio.packets import MAX_ATTACHMENTS
 from gatewright.types import Frame, Position
 
@@ -48,7 +48,7 @@ class SocketIOCodec:
 
         def one(arguments: Sequence[Any]) -> Any:
             first = arguments[0]
-            if isinstance(first, Raw):
+            if first.__class__ is Raw:
                 return decode(first)
             return convert(first, kind, dec_hook=hook, str_keys=True)
 
@@ -74,9 +74,10 @@ class SocketIOCodec:
         return _with_offset(frame, position)
 
     def answer(self, namespace: str, call_id: int, result: Any) -> Frame:
-        if type(result) is tuple:
+        kind = result.__class__
+        if kind is tuple:
             return self._packet(3, namespace, call_id, result)
-        if carries_bytes(result):
+        if may_carry(kind) and carries_bytes(result):
             return self._packet(3, namespace, call_id, (result,))
         # What most answers are, in one step.
         return Frame(b"43%b%d[%b]" % (prefix(namespace), call_id, self._encode(result)))

@@ -55,7 +55,7 @@ class MsgpackDecoder:
             found = _packet(translate(message))
             if not PacketType.CONNECT <= found.type <= PacketType.CONNECT_ERROR:
                 raise PacketError(f"expected a packet type from 0 to 4, got {found.type}")
-            packet = Packet(found.type, found.nsp)
+            packet = Packet(type=found.type, namespace=found.nsp)
             if found.id is not None:
                 packet.id = read_id(found.id)
             # What a client leaves undefined comes as nil.

@@ -7,12 +7,13 @@ reference's parser throws at is refused here: the client's socket is closed.
 import re
 from collections.abc import Sequence
 from enum import IntEnum
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, cast
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import UNSET, Raw, UnsetType
 
 from gatewright.protocol.codecs import decode_errors, describe
+from gatewright.protocol.frames import Envelope
 from gatewright.protocol.socketio.attachments import AttachmentError, attach
 
 __all__ = ["MAX_ATTACHMENTS", "Decoder", "JsonDecoder", "Packet", "PacketError", "PacketType"]
@@ -51,18 +52,15 @@ class PacketError(ValueError):
     """A message that is no packet of Socket.IO, or comes where another was due."""
 
 
-class Packet(Struct, gc=False):
+class Packet(Envelope, gc=False):
     """One packet of a client; events and answers with attachments are as those without.
 
     `data` is what CONNECT carries, or the arguments of an event or an answer: raw, or built where
-    attachments were put in.
+    attachments were put in. `type` is a `PacketType`.
     """
 
-    type: int
+    type: int = PacketType.EVENT
     namespace: str = "/"
-    id: int | None = None
-    event: str = ""
-    data: Any = None
 
 
 class Decoder(Protocol):
@@ -78,6 +76,7 @@ class Decoder(Protocol):
 
 _HEADER = re.compile(r"([0-6])(?:(\d+)-)?(?:(/[^,]*)(?:,|$))?(\d*)", re.ASCII)
 _WITH_ARGUMENTS = (PacketType.EVENT, PacketType.ACK)
+_NO_ERROR = Raw()
 _arguments = msgspec.json.Decoder(list[Raw]).decode
 _anything = msgspec.json.Decoder().decode
 
@@ -86,7 +85,8 @@ def _event(message: str, start: int) -> Packet:
     """Read what most packets are, an event, in few steps."""
     data = message.find("[", start)
     head = message[start + 1 : data] if data > 0 else message
-    namespace, id = "/", None
+    namespace: str = "/"
+    id: int | UnsetType = UNSET
     if head:
         if head[0] == "/":
             namespace, comma, head = head.partition(",")
@@ -106,7 +106,7 @@ def _event(message: str, start: int) -> Packet:
         raise PacketError(describe(error)) from None
     if name.__class__ is not str or name in RESERVED:
         name = check_name(name)
-    return Packet(2, namespace, id, name, arguments)
+    return Packet(name, cast(Any, arguments), id, UNSET, _NO_ERROR, 2, namespace)
 
 
 class JsonDecoder:
@@ -135,7 +135,7 @@ class JsonDecoder:
             raise PacketError(f"expected a packet type from 0 to 6, got {message[start:][:1]!r}")
         digit, attachments, namespace, digits = header.groups()
         kind = int(digit)
-        packet = Packet(kind, namespace or "/")
+        packet = Packet(type=kind, namespace=namespace or "/")
         if digits:
             packet.id = read_id(int(digits) if len(digits) < 20 else -1)
         payload = message[header.end() :]
@@ -196,12 +196,12 @@ def read_id(id: int) -> int:
 def fill(packet: Packet, arguments: Sequence[Any], decode: Any) -> None:
     """Give an event its name and arguments, an answer its arguments."""
     if packet.type != PacketType.EVENT:
-        packet.data = arguments
+        packet.data = cast(Any, arguments)
         return
     if not arguments:
         raise PacketError("expected the name of an event first, got nothing")
     packet.event = check_name(arguments[0] if decode is None else decode(arguments[0]))
-    packet.data = arguments[1:]
+    packet.data = cast(Any, arguments[1:])
 
 
 def check_name(name: object) -> str:
@@ -219,9 +219,9 @@ def check_name(name: object) -> str:
 def check(packet: Packet, *, has_data: bool) -> None:
     """Refuse what the type of a packet does not go with."""
     kind = packet.type
-    if kind == PacketType.CONNECT and has_data and not isinstance(packet.data, dict):
+    if kind == PacketType.CONNECT and has_data and not isinstance(cast(Any, packet.data), dict):
         raise PacketError("expected an object with CONNECT")
     if kind == PacketType.DISCONNECT and has_data:
         raise PacketError("expected nothing with DISCONNECT")
-    if kind == PacketType.ACK and packet.id is None:
+    if kind == PacketType.ACK and packet.id is UNSET:
         raise PacketError("expected an id with an answer")

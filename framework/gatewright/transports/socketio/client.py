@@ -8,7 +8,6 @@ from gatewright.dispatcher import Dispatcher, NoSuchPath, Opening
 from gatewright.errors import ErrorCode, EventError
 from gatewright.protocol.close import CloseCode
 from gatewright.protocol.engineio import PayloadError
-from gatewright.protocol.frames import Envelope
 from gatewright.protocol.rates import TokenBucket
 from gatewright.protocol.socketio.msgpack import MsgpackDecoder
 from gatewright.protocol.socketio.packets import (
@@ -81,15 +80,9 @@ class Client:
             session = channel.session
             if session is None:
                 raise PayloadError("expected nothing before CONNECT is answered")
-            if kind == 2:
-                id = packet.id
-                if id is None:
-                    session.feed(Envelope(packet.event, packet.data))
-                else:
-                    session.feed(Envelope(packet.event, packet.data, id))
-                return session if session.full else None
-            session.feed(Envelope(data=packet.data, id=packet.id or 0))
-        elif kind == PacketType.DISCONNECT:
+            session.feed(packet)
+            return session if session.full else None
+        if kind == PacketType.DISCONNECT:
             channel.end(CLIENT_LEFT)
         else:
             raise PayloadError(f"{packet.namespace} is connected already")

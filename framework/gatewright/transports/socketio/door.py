@@ -93,7 +93,7 @@ class EngineDoor:
                 raise Refused(Refusal.BAD_METHOD)
             if request.query["transport"] != "polling":
                 raise Refused(Refusal.BAD_REQUEST)
-            await self._admit(request)
+            await self._admit(engine, request)
             await poll(engine.open(request), exchange, engine)
             return
         if socket.transport != request.query["transport"]:
@@ -116,7 +116,7 @@ class EngineDoor:
         allowed: bool,
     ) -> None:
         # Whoever knows a session's id has begun it, and may send its load balancer's cookie.
-        knows = "origin" not in request.headers and "sid" in request.query
+        knows = "origin" not in request.headers and bool(request.query.get("sid"))
         if not (allowed or knows):
             raise Refused(Refusal.FORBIDDEN, "this origin is not allowed")
         socket = self._session(engine, request)
@@ -125,7 +125,7 @@ class EngineDoor:
         if socket is not None:
             await upgrade(engine, socket, scope, receive, send)
             return
-        await self._admit(request)
+        await self._admit(engine, request)
         await serve(engine, request, scope, receive, send)
 
     def _session(self, engine: Engine, request: Handshake) -> EngineSocket | None:
@@ -141,7 +141,7 @@ class EngineDoor:
             raise Refused(Refusal.UNKNOWN_SESSION)
         return socket
 
-    async def _admit(self, request: Handshake) -> None:
+    async def _admit(self, engine: Engine, request: Handshake) -> None:
         """Let a new session begin."""
         bucket = self._accepting()
         if bucket is not None and not bucket.take(asyncio.get_running_loop().time()):
@@ -156,6 +156,8 @@ class EngineDoor:
                 raise Refused(Refusal.FORBIDDEN) from None
             if allowed is False:
                 raise Refused(Refusal.FORBIDDEN)
+            if engine.stopping:
+                raise _Unavailable("The server stops.")
         if request.query.get("EIO") != REVISION:
             raise Refused(Refusal.UNSUPPORTED_VERSION)
 

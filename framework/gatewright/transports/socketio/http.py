@@ -92,7 +92,7 @@ async def poll(socket: EngineSocket, exchange: Exchange, engine: Engine) -> None
         socket.lose(TRANSPORT_ERROR)
         await exchange.answer(400, b"")
         return
-    new = "sid" not in exchange.request.query
+    new = not exchange.request.query.get("sid")
     answer = polling.poll()
     if not answer.done():
         gone = asyncio.ensure_future(_gone(exchange.receive))
