@@ -219,9 +219,11 @@ def check_name(name: object) -> str:
 def check(packet: Packet, *, has_data: bool) -> None:
     """Refuse what the type of a packet does not go with."""
     kind = packet.type
-    if kind == PacketType.CONNECT and has_data and not isinstance(cast(Any, packet.data), dict):
+    if not has_data:
+        packet.data = cast(Any, None)
+    elif kind == PacketType.CONNECT and not isinstance(cast(Any, packet.data), dict):
         raise PacketError("expected an object with CONNECT")
-    if kind == PacketType.DISCONNECT and has_data:
+    elif kind == PacketType.DISCONNECT:
         raise PacketError("expected nothing with DISCONNECT")
     if kind == PacketType.ACK and packet.id is UNSET:
         raise PacketError("expected an id with an answer")
