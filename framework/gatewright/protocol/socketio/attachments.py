@@ -22,31 +22,30 @@ class AttachmentError(ValueError):
 
 def detach(value: Any, attachments: list[bytes]) -> Any:
     """Builtins with placeholders in the place of bytes, which are appended to `attachments`."""
-    if isinstance(value, BYTES):
+    kind = value.__class__
+    if kind in BYTES:
         attachments.append(bytes(value))
         return {"_placeholder": True, "num": len(attachments) - 1}
-    if isinstance(value, dict):
+    if kind is dict:
         return {key: detach(each, attachments) for key, each in value.items()}
-    if isinstance(value, list | tuple):
+    if kind is list or kind is tuple:
         return [detach(each, attachments) for each in value]
     return value
 
 
 def attach(value: Any, attachments: Sequence[bytes]) -> Any:
     """Builtins with the attachments where placeholders stood; raises `AttachmentError`."""
-    if isinstance(value, dict):
+    kind = value.__class__
+    if kind is dict:
         if value.get("_placeholder") is True:
             number = value.get("num")
-            if type(number) is not int or not 0 <= number < len(attachments):
+            if number.__class__ is not int or not 0 <= number < len(attachments):
                 raise AttachmentError(
                     f"expected the number of one of {len(attachments)} attachments"
                 )
             return attachments[number]
-        for key, each in value.items():
-            if isinstance(each, dict | list):
-                value[key] = attach(each, attachments)
-        return value
-    if isinstance(value, list):
+        return {key: attach(each, attachments) for key, each in value.items()}
+    if kind is list:
         return [attach(each, attachments) for each in value]
     return value
 
@@ -57,10 +56,10 @@ def carries_bytes(value: Any) -> bool:
     Most have none, and then JSON is made of them in one step. Of what an `enc_hook` will make
     nothing is known beforehand.
     """
-    kind: Any = type(value)
+    kind = value.__class__
     if not may_carry(kind):
         return False
-    if isinstance(value, Struct):
+    if issubclass(kind, Struct):
         return any(carries_bytes(getattr(value, name)) for name in value.__struct_fields__)
     if kind is dict:
         return any(carries_bytes(each) for each in value.values())

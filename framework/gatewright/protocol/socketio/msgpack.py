@@ -107,7 +107,7 @@ class SocketIOMsgpackCodec:
         return self._frame(PacketType.EVENT, namespace, arguments)
 
     def answer(self, namespace: str, call_id: int, result: Any) -> Frame:
-        arguments = list(result) if type(result) is tuple else [result]
+        arguments = [*result] if result.__class__ is tuple else [result]
         return self._frame(PacketType.ACK, namespace, arguments, call_id)
 
     def item(

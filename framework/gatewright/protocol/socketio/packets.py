@@ -106,7 +106,7 @@ def _event(message: str, start: int) -> Packet:
         raise PacketError(describe(error)) from None
     if name.__class__ is not str or name in RESERVED:
         name = check_name(name)
-    return Packet(name, cast(Any, arguments), id, UNSET, _NO_ERROR, 2, namespace)
+    return Packet(cast(Any, name), cast(Any, arguments), id, UNSET, _NO_ERROR, 2, namespace)
 
 
 class JsonDecoder:
@@ -179,7 +179,7 @@ class JsonDecoder:
             raise PacketError(describe(error)) from None
         except AttachmentError as error:
             raise PacketError(str(error)) from None
-        if not isinstance(arguments, list):
+        if arguments.__class__ is not list:
             raise PacketError("expected an array of arguments")
         fill(packet, arguments, None)
         check(packet, has_data=True)

@@ -141,7 +141,7 @@ class Client:
             channel.close(CloseCode.FORBIDDEN, INVALID_NAMESPACE)
             return
         ticket = None
-        if self._config.recovery and isinstance(auth, dict):
+        if self._config.recovery and auth is not None:
             ticket, auth = split_auth(auth)
         request = self._socket.request
         handshake = Handshake(

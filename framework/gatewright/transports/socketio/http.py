@@ -7,6 +7,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from gatewright.protocol.engineio import (
+    CLOSE,
     PayloadError,
     Refusal,
     decode_payload,
@@ -15,6 +16,7 @@ from gatewright.protocol.engineio import (
 )
 from gatewright.transports.socketio.cookies import cookie_headers
 from gatewright.transports.socketio.engine import (
+    TRANSPORT_CLOSE,
     TRANSPORT_ERROR,
     Engine,
     EngineSocket,
@@ -116,7 +118,9 @@ async def poll(socket: EngineSocket, exchange: Exchange, engine: Engine) -> None
         socket.lose(TRANSPORT_ERROR)
         return
     polling.answered(frames)
-    if socket.closed:
+    if frames[-1] is CLOSE:
+        # Also of a session whose outbox has said goodbye by itself, to a client that was too slow.
+        socket.lose(TRANSPORT_CLOSE)
         socket.forget()
 
 
