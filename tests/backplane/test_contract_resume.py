@@ -56,6 +56,17 @@ async def test_every_way_to_be_a_receiver_counts(backplane: Backplane) -> None:
         assert await ana.missed() == ["everyone", "room", "own id", "user", "room or user"]
 
 
+async def test_its_own_id_is_a_room_that_it_is_always_in(backplane: Backplane) -> None:
+    async with started(backplane):
+        ana = await Client.open(backplane)
+        await ana.join(ana.id)
+        await ana.say("one", rooms=(ana.id,))
+        await ana.leave(ana.id)
+        await ana.say("two", rooms=(ana.id,))
+        await ana.say("excluded", except_=(ana.id,))
+        assert await ana.missed(ana.id) == ["one", "two"]
+
+
 async def test_an_entry_to_several_of_its_rooms_comes_once(backplane: Backplane) -> None:
     async with started(backplane):
         ana = await Client.open(backplane, "lobby", "attic")

@@ -1,5 +1,6 @@
 """What was published lately in one namespace, by room, by user and to everyone."""
 
+from bisect import bisect_right
 from collections import OrderedDict, deque
 from collections.abc import Iterator, Sequence
 from typing import Final, Literal
@@ -73,6 +74,11 @@ class History:
     def complete(self, stream: Stream, after: int) -> bool:
         """Whether everything in a stream after this number is still there (R8)."""
         return self._trimmed.get(stream, 0) <= after
+
+    def count(self, stream: Stream, after: int) -> int:
+        """How many of a stream's entries come after a number."""
+        numbers = self._streams.get(stream)
+        return 0 if numbers is None else len(numbers.seqs) - bisect_right(numbers.seqs, after)
 
     def after(self, stream: Stream, seq: int) -> Iterator[int]:
         """The numbers of a stream's entries after `seq`, the newest first."""

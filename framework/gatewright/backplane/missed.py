@@ -1,6 +1,5 @@
 """What a session that returns has missed: judged here, the same for every backplane."""
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from gatewright.backplane.base import EVERYONE, Bounds, Entry, Stay
@@ -29,20 +28,36 @@ def missed(
     if low < max(session.rooms.lost, session.users.lost):
         return (), _names(claims)
     gaps: list[Stream] = []
-    found: dict[Stream, list[int]] = {}
+    waiting: list[tuple[int, Stream, int]] = []
     for stream, stays in claims.items():
         # R8; of stays that have ended it says so more often than need be, never too seldom.
         if all(history.complete(stream, max(low, stay.since)) for stay in stays):
-            found[stream] = [
-                seq
-                for seq in history.after(stream, max(low, stays[0].since))
-                if within(stays, seq) and not _excluded(session, history.entry(seq), seq)
-            ]
+            since = max(low, stays[0].since)
+            waiting.append((history.count(stream, since), stream, since))
         else:
             gaps.append(stream)
-    gaps += _too_much(found, history, bounds)
-    seqs = sorted({seq for each in found.values() for seq in each})
-    return [(seq, history.entry(seq)) for seq in seqs], _names(gaps)
+    # R6: over the limit the largest become gaps. The smallest are served first, and a stream is
+    # read no further than it fits, so that no resume takes longer than a full replay.
+    replay: dict[int, Entry] = {}
+    space = bounds.replay_bytes
+    for _, stream, since in sorted(waiting, key=lambda each: each[0]):
+        more: dict[int, Entry] = {}
+        size = 0
+        for seq in history.after(stream, since):
+            if seq in replay or not within(claims[stream], seq):
+                continue
+            entry = history.entry(seq)
+            if _excluded(session, entry, seq):
+                continue
+            more[seq] = entry
+            size += entry.outgoing.size
+            if len(replay) + len(more) > bounds.replay or size > space:
+                gaps.append(stream)
+                break
+        else:
+            replay.update(more)
+            space -= size
+    return sorted(replay.items()), _names(gaps)
 
 
 def _claims(session: Session, low: int) -> Mapping[Stream, Sequence[Stay]]:
@@ -55,33 +70,18 @@ def _claims(session: Session, low: int) -> Mapping[Stream, Sequence[Stay]]:
         if user.until is None or low < user.until:
             claims.setdefault(("user", user.room), []).append(user)
     for stay in session.rooms:
-        if not stay.revoked and (stay.until is None or low < stay.until):
+        # Its own id it is in from start to end, whatever else was said of it.
+        if (
+            stay.room != session.id
+            and not stay.revoked
+            and (stay.until is None or low < stay.until)
+        ):
             claims.setdefault(("room", stay.room), []).append(stay)
     return claims
 
 
 def _excluded(session: Session, entry: Entry, seq: int) -> bool:
     return any(room == session.id or session.rooms.at(room, seq) for room in entry.except_)
-
-
-def _too_much(found: dict[Stream, list[int]], history: History, bounds: Bounds) -> list[Stream]:
-    """Take the largest streams out until the rest may be replayed (R6); returns them."""
-    holders = Counter(seq for seqs in found.values() for seq in seqs)
-    sizes = {seq: history.entry(seq).outgoing.size for seq in holders}
-    count, size = len(sizes), sum(sizes.values())
-    taken: list[Stream] = []
-    while count > bounds.replay or size > bounds.replay_bytes:
-        if count > bounds.replay:
-            largest = max(found, key=lambda stream: len(found[stream]))
-        else:
-            largest = max(found, key=lambda stream: sum(sizes[seq] for seq in found[stream]))
-        for seq in found.pop(largest):
-            holders[seq] -= 1
-            if not holders[seq]:
-                count -= 1
-                size -= sizes[seq]
-        taken.append(largest)
-    return taken
 
 
 def _names(streams: Iterable[Stream]) -> tuple[str, ...]:
