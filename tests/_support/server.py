@@ -37,6 +37,7 @@ class _LocalServer(uvicorn.Server):
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self.listening = asyncio.Event()
+        self.leaving = asyncio.Event()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None]:
@@ -45,6 +46,11 @@ class _LocalServer(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets=sockets)
         self.listening.set()
+
+    async def main_loop(self) -> None:
+        # uvicorn looks ten times a second whether it is to end; tests have hundreds of servers.
+        await self.on_tick(0)
+        await self.leaving.wait()
 
     async def run_here(self, listener: socket.socket) -> None:
         try:
@@ -78,6 +84,7 @@ async def serve(app: ASGIApp, **config: Any) -> AsyncGenerator[Url]:
         yield Url(f"http://127.0.0.1:{listener.getsockname()[1]}")
     finally:
         server.should_exit = True
+        server.leaving.set()
         listening.cancel()
         with contextlib.closing(listener):
             await asyncio.wait({running, listening})
