@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from injector import Binder, Module
 from starlette.responses import PlainTextResponse
-from starlette.routing import BaseRoute, Route, Router, WebSocketRoute
+from starlette.routing import BaseRoute, Router, WebSocketRoute
 from starlette.types import Receive, Scope, Send
 from typing_extensions import TypeForm, TypeVar
 
@@ -119,10 +119,7 @@ class Gatewright:
             door = EngineDoor(
                 socketio, self.settings.origins, lambda: self._engine, lambda: self._accepting
             )
-            self._routes += [
-                Route(socketio.path, door, name="socketio"),
-                WebSocketRoute(socketio.path, door, name="socketio"),
-            ]
+            self._routes += door.routes
         self._router = Router(self._routes, default=_nowhere, lifespan=self.lifespan)
         check_injection(self._blueprint, self._build(()), self._build((), opening=True))
 

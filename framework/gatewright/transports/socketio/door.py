@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable
 from http import HTTPStatus
 
+from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import Receive, Scope, Send
 
 from gatewright.errors import EventError
@@ -48,6 +49,17 @@ class EngineDoor:
         self._origins = origins
         self._engine = engine
         self._accepting = accepting
+
+    @property
+    def routes(self) -> list[BaseRoute]:
+        """Where it is found: clients end the path with a slash, unless they are told not to."""
+        path = self._config.path.rstrip("/")
+        return [
+            kind(each, self, name="socketio")
+            for each in (f"{path}/", path)
+            for kind in (Route, WebSocketRoute)
+            if each
+        ]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = read_handshake(scope, self._config.path, {})

@@ -22,7 +22,7 @@ from gatewright.transports.socketio.config import SocketIO
 from gatewright.transports.socketio.polling import Polling
 from gatewright.types import DisconnectReason, Frame, Handshake, Link
 
-__all__ = ["Engine", "EngineSocket", "Receiver", "Receivers"]
+__all__ = ["Engine", "EngineSocket", "Receiver", "Receivers", "new_id"]
 
 logger: logging.Logger = logging.getLogger("gatewright")
 
@@ -74,9 +74,11 @@ class Engine:
         self.sockets: dict[str, EngineSocket] = {}
         self.stopping: bool = False
 
-    def open(self, request: Handshake, link: Link | None = None) -> "EngineSocket":
+    def open(
+        self, request: Handshake, link: Link | None = None, id: str | None = None
+    ) -> "EngineSocket":
         """Begin a session, over a WebSocket if there is a link, by polling otherwise."""
-        socket = EngineSocket(self, request, link or Polling())
+        socket = EngineSocket(self, request, link or Polling(), id or new_id())
         self.sockets[socket.id] = socket
         for observer in self.flusher.observers:
             observer.opened(socket)
@@ -91,11 +93,16 @@ class Engine:
                 socket.forget()
 
 
+def new_id() -> str:
+    """An id for a session: whoever knows it is taken for its client."""
+    return token_urlsafe(15)
+
+
 class EngineSocket:
     """One session. `outbox` is the one way out, whatever the transport."""
 
-    def __init__(self, engine: Engine, request: Handshake, link: Link) -> None:
-        self.id: str = token_urlsafe(15)
+    def __init__(self, engine: Engine, request: Handshake, link: Link, id: str) -> None:
+        self.id: str = id
         self.request: Handshake = request
         self.polling: Polling | None = link if isinstance(link, Polling) else None
         """The transport, while the session polls; a WebSocket otherwise."""

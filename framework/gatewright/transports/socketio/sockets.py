@@ -15,7 +15,7 @@ from gatewright.session import Session
 from gatewright.transports.links import Cut, make_link
 from gatewright.transports.reading import read, size_of
 from gatewright.transports.socketio.cookies import cookie_headers
-from gatewright.transports.socketio.engine import Engine, EngineSocket
+from gatewright.transports.socketio.engine import Engine, EngineSocket, new_id
 from gatewright.types import DisconnectReason, Handshake
 
 __all__ = ["refuse", "serve", "upgrade"]
@@ -30,14 +30,16 @@ async def serve(
     """Begin a session over a WebSocket and read it to its end."""
     if (await receive())["type"] != "websocket.connect":
         return
-    cut = Cut()
-    socket = engine.open(request, make_link(scope, receive, send, cut))
-    headers = cookie_headers(engine.config, socket.id)
+    # The handshake is answered first: a session has something to say from its first moment.
+    id = new_id()
+    headers = cookie_headers(engine.config, id)
     try:
         await send({"type": "websocket.accept", "subprotocol": None, "headers": headers})
     except OSError:
-        await socket.aclose()
+        # The client left while it was let in.
         return
+    cut = Cut()
+    socket = engine.open(request, make_link(scope, receive, send, cut), id)
     if engine.stopping:
         engine.stop()
     await _read(socket, scope, receive, engine.config.max_payload, cut)
