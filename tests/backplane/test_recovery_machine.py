@@ -287,6 +287,7 @@ class RecoveryMachine(RuleBasedStateMachine):
         if len(there) <= self.bounds.replay and size <= self.bounds.replay_bytes:
             assert gaps <= gone
         assert len(got) <= self.bounds.replay
+        assert sum(e.outgoing.size for _, e in resumption.entries) <= self.bounds.replay_bytes
 
     @invariant()
     def records_say_what_is_so(self) -> None:
