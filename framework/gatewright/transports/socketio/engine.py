@@ -232,7 +232,8 @@ class EngineSocket:
         """Say goodbye after everything that was queued before."""
         if not self.closed:
             self._end(reason)
-            self.outbox.close(reason.code, reason.text)
+            # The text is for our hooks; a reference's client expects none.
+            self.outbox.close(reason.code, "")
             if self.polling is not None:
                 # Its next poll gets what is left, and learns that this was all.
                 self._timer = self._loop.call_later(self._engine.config.ping_timeout, self.forget)
