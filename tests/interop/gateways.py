@@ -216,7 +216,7 @@ class Main:
         await connection.disconnect("enough")
 
 
-@gateway("/chat", emits=[Said, Left, Question])
+@gateway("/chat", emits=[Said, Left, Question, Picture])
 class Chat:
     def __init__(self, emitter: Emitter) -> None:
         self.emitter = emitter
@@ -238,6 +238,20 @@ class Chat:
     @on("say")
     async def say(self, room: str, text: str) -> None:
         await self.emitter.to(room).emit(Said(text))
+
+    @on("say_often")
+    async def say_often(self, room: str, texts: list[str]) -> None:
+        for text in texts:
+            await self.emitter.to(room).emit(Said(text))
+
+    @on("mention")
+    async def mention(self, room: str, text: str) -> None:
+        """Say what nobody needs to hear who is away."""
+        await self.emitter.to(room).emit(Said(text), volatile=True)
+
+    @on("show")
+    async def show(self, room: str, name: str, pixels: bytes) -> None:
+        await self.emitter.to(room).emit(Picture(name, pixels, {"back": [pixels, b""]}))
 
     @on("tell")
     async def tell(self, connection: Connection, room: str, text: str) -> None:

@@ -11,11 +11,14 @@ from starlette.routing import Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
-from gatewright import Gatewright
+from gatewright import Gatewright, Settings
 from gatewright.transports.socketio.config import Cookie, SocketIO
 from tests.interop.gateways import GATEWAYS, authenticate
 
 __all__ = ["app"]
+
+
+HISTORY = 200
 
 
 class Balancer:
@@ -48,7 +51,13 @@ class NoWebSockets:
 
 
 def door(socketio: SocketIO) -> Gatewright:
-    return Gatewright(GATEWAYS, authenticate=authenticate, socketio=socketio)
+    return Gatewright(
+        GATEWAYS,
+        authenticate=authenticate,
+        socketio=socketio,
+        # So that a test can have more than is kept.
+        settings=Settings(history=HISTORY) if socketio.recovery else None,
+    )
 
 
 DOORS: dict[str, Gatewright] = {
@@ -58,6 +67,8 @@ DOORS: dict[str, Gatewright] = {
     "/sticky": door(SocketIO(cookie=Cookie())),
     "/no-websockets": door(SocketIO()),
     "/polling-only": door(SocketIO(transports=("polling",))),
+    "/recovery": door(SocketIO(recovery=True)),
+    "/recovery-msgpack": door(SocketIO(recovery=True, parser="msgpack")),
     "": door(SocketIO()),
 }
 

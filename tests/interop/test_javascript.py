@@ -10,12 +10,19 @@ from tests.interop.node import Report, Scenarios, Variant, install, run_scenario
 
 COMMON = ["connecting.js", "events.js", "order.js", "binary.js", "rooms.js", "ending.js"]
 WEBSOCKET = {"transports": ["websocket"]}
+POLLING = {"transports": ["polling"]}
 
 VARIANTS = [
     Variant("websocket", [*COMMON, "pings.js", "websocket.js"], WEBSOCKET),
-    Variant("polling", [*COMMON, "pings.js", "polling.js"], {"transports": ["polling"]}),
+    Variant("polling", [*COMMON, "pings.js", "polling.js"], POLLING),
     Variant("upgrade", [*COMMON, "pings.js", "upgrade.js"], {}),
     Variant("msgpack", COMMON, WEBSOCKET, door="/msgpack", msgpack=True),
+    Variant("recovery, websocket", ["recovery.js"], WEBSOCKET, door="/recovery"),
+    Variant("recovery, polling", ["recovery.js"], POLLING, door="/recovery"),
+    Variant("recovery, upgrade", ["recovery.js"], {}, door="/recovery"),
+    Variant(
+        "recovery, msgpack", ["recovery.js"], WEBSOCKET, door="/recovery-msgpack", msgpack=True
+    ),
     Variant("losing", ["losing.js"], {}, alone=True),
 ]
 

@@ -74,6 +74,15 @@ scenario("a frozen server is noticed by its missing pings, by polling", async (t
   assert.equal(await freezes(test, POLLING), "ping timeout");
 });
 
+scenario("a server that has forgotten everything begins anew", async (test) => {
+  const { socket, joined } = await rejoining(test, { ...WEBSOCKET, door: "/recovery" });
+  assert(socket._pid);
+  const again = joined();
+  await ask("kill");
+  await again;
+  assert.equal(socket.recovered, false);
+});
+
 scenario("what is emitted meanwhile arrives after the return", async (test) => {
   const socket = await test.connect("/", WEBSOCKET);
   const disconnected = once(socket, "disconnect");
