@@ -219,6 +219,15 @@ async def test_a_revoked_room_is_left_and_never_replayed(backplane: Backplane) -
         assert await ana.missed() == ["both", "again"]
 
 
+async def test_joining_a_revoked_room_at_once_brings_nothing_back(backplane: Backplane) -> None:
+    async with started(backplane):
+        ana = await Client.open(backplane, "secret")
+        await ana.say("secret", rooms=("secret",))
+        await ana.resume("secret")
+        await ana.join("secret")
+        assert await ana.missed() == []
+
+
 async def test_a_stay_that_ended_can_be_revoked_as_well(backplane: Backplane) -> None:
     async with started(backplane) as lane:
         ana = await Client.open(backplane, "secret")
