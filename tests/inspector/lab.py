@@ -25,7 +25,7 @@ from gatewright.inspector import Admin
 from tests._support.server import Url, serve
 from tests.inspector.wire import Wire, wire
 
-__all__ = ["HASH", "LOGIN", "PASSWORD", "Gone", "Lab", "lab", "shown", "watching"]
+__all__ = ["HASH", "LOGIN", "PASSWORD", "Gone", "Lab", "application", "lab", "shown", "watching"]
 
 PASSWORD = "correct horse"
 # The lowest cost: these tests log in often.
@@ -111,6 +111,12 @@ class Bench:
         return bench
 
 
+def application(admin: Admin | None = None, **options: Any) -> Gatewright:
+    config = admin or Admin(username="admin", password_hash=HASH)
+    modules = [lambda binder: binder.bind(Gone, to=Gone(), scope=singleton)]
+    return Gatewright(gateways=[Chat, Bench], admin=config, modules=modules, **options)
+
+
 class Lab:
     """The running application."""
 
@@ -133,9 +139,7 @@ class Lab:
 @contextlib.asynccontextmanager
 async def lab(admin: Admin | None = None, **options: Any) -> AsyncGenerator[Lab]:
     """Serve the application with an administrator."""
-    config = admin or Admin(username="admin", password_hash=HASH)
-    modules = [lambda binder: binder.bind(Gone, to=Gone(), scope=singleton)]
-    app = Gatewright(gateways=[Chat, Bench], admin=config, modules=modules, **options)
+    app = application(admin, **options)
     async with serve(app) as url:
         yield Lab(app, url)
 
