@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
 
 from msgspec import Struct
@@ -42,6 +43,7 @@ class Absences:
         self._container = container
         self._here: dict[Key, tuple[Session, asyncio.Event]] = {}
         self._away: dict[Key, Absence] = {}
+        self._taking: dict[Key, tuple[asyncio.Lock, int]] = {}
         self._sweeper: asyncio.Task[None] | None = None
 
     def __len__(self) -> int:
@@ -71,9 +73,26 @@ class Absences:
                 self._sweeper = asyncio.create_task(self._sweep())
         found[1].set()
 
-    async def fence(self, namespace: str, id: str) -> None:
+    @asynccontextmanager
+    async def taking(self, namespace: str, id: str) -> AsyncGenerator[None]:
+        """Around taking a session over: by one at a time, and not before its socket has let go."""
+        key = namespace, id
+        lock, waiting = self._taking.get(key, (asyncio.Lock(), 0))
+        self._taking[key] = lock, waiting + 1
+        try:
+            async with lock:
+                await self._fence(key)
+                yield
+        finally:
+            lock, waiting = self._taking[key]
+            if waiting == 1:
+                del self._taking[key]
+            else:
+                self._taking[key] = lock, waiting - 1
+
+    async def _fence(self, key: Key) -> None:
         """Take a session from the socket that it has here; returns when that has let go of it."""
-        found = self._here.get((namespace, id))
+        found = self._here.get(key)
         if found is not None:
             session, gone = found
             session.connection.outbox.close(CloseCode.GOING_AWAY, "taken over by a new connection")

@@ -31,11 +31,20 @@ from gatewright.rooms import OWN_ROOM
 from gatewright.session import Entrance, Session
 from gatewright.types import DisconnectReason, Frame, Handshake, Identity
 
-__all__ = ["Dispatcher", "NoSuchPath", "Opening"]
+__all__ = ["Dispatcher", "NoSuchPath", "Opening", "Way"]
 
 
 class NoSuchPath(Exception):
     """A path parameter that is none of the values its handlers take."""
+
+
+class Way(Struct, frozen=True):
+    """How a connection is reached: where its frames go, and in which format."""
+
+    outlet: Outlet
+    codec: Codec
+    entrance: Entrance | None = None
+    """Who is told how the opening ended; a plain WebSocket is open before it."""
 
 
 class Opening(Struct):
@@ -211,70 +220,56 @@ class Dispatcher:
             )
         return identity
 
-    def session(
-        self,
-        path: str,
-        opening: Opening,
-        outlet: Outlet,
-        codec: Codec,
-        entrance: Entrance | None = None,
-    ) -> Session:
+    def session(self, path: str, opening: Opening, way: Way) -> Session:
         """Give an opened connection its way out: its hooks run, then its events."""
-        return self._host(path, opening, self._connection(path, opening, outlet, codec), entrance)
+        return self._host(path, opening, self._connection(path, opening, way), way)
 
-    async def keep(
-        self,
-        path: str,
-        opening: Opening,
-        outlet: Outlet,
-        codec: Codec,
-        entrance: Entrance,
-        secret: str,
-    ) -> Session:
+    async def keep(self, path: str, opening: Opening, way: Way, secret: str) -> Session:
         """The same, of a connection that can return with its secret after its socket was lost."""
-        connection = self._connection(path, opening, outlet, codec)
+        connection = self._connection(path, opening, way)
         backplane, namespace, id = self.node.backplane, connection.namespace, connection.id
         position = await backplane.open(namespace, id, hash_secret(secret), connection.user)
         connection.keeper = Keeper(backplane, namespace, id)
-        session = self._host(path, opening, connection, entrance)
+        session = self._host(path, opening, connection, way)
         self.node.namespaces[namespace].position = position
         self._absences.arrived(session)
         return session
 
     async def resume(
-        self,
-        path: str,
-        opening: Opening,
-        outlet: Outlet,
-        codec: Codec,
-        entrance: Entrance,
-        ticket: Ticket,
+        self, path: str, opening: Opening, way: Way, ticket: Ticket
     ) -> tuple[Session, list[Frame]] | None:
         """Give a connection that returns its session back, and what it has missed.
 
         None where there is no such session, it is somebody else's, or something of what it missed
         is not there any more: then it begins anew.
         """
-        backplane, namespace = self.node.backplane, opening.place.handshake.namespace
-        key = hash_secret(ticket.secret)
-        record = await backplane.find(namespace, key)
+        namespace = opening.place.handshake.namespace
+        record = await self.node.backplane.find(namespace, hash_secret(ticket.secret))
         identity = opening.place.identity
         if record is None or record.user != (None if identity is None else identity.user):
             return None
-        await self._absences.fence(namespace, record.id)
-        connection = self._connection(path, opening, outlet, codec, record)
+        async with self._absences.taking(namespace, record.id):
+            return await self._take(path, opening, way, ticket, record)
+
+    async def _take(
+        self, path: str, opening: Opening, way: Way, ticket: Ticket, record: Record
+    ) -> tuple[Session, list[Frame]] | None:
+        """Take over a session that nobody else has or takes."""
+        backplane, namespace = self.node.backplane, record.namespace
+        key = hash_secret(ticket.secret)
+        connection = self._connection(path, opening, way, record)
         revoked = await self._revoked(path, connection, record.rooms)
         resumption = await backplane.resume(namespace, key, ticket.after, revoked)
         if resumption is None:
             return None
         record = resumption.record
-        missed = None if resumption.gaps else replay(resumption, codec)
+        missed = None if resumption.gaps else replay(resumption, way.codec)
         if missed is None:
             if await backplane.end(namespace, record.id, record.generation):
                 await self._absences.end(record)
             return None
         connection.keeper = Keeper(backplane, namespace, record.id, record.generation)
-        session = self._host(path, opening, connection, entrance)
+        session = self._host(path, opening, connection, way)
         hosted = self.node.namespaces[namespace]
         hosted.restore(connection, record.rooms)
         hosted.position = resumption.head
@@ -292,12 +287,7 @@ class Dispatcher:
         return revoked
 
     def _connection(
-        self,
-        path: str,
-        opening: Opening,
-        outlet: Outlet,
-        codec: Codec,
-        record: Record | None = None,
+        self, path: str, opening: Opening, way: Way, record: Record | None = None
     ) -> Connection:
         namespace = self._namespaces[path]
         blueprint = namespace.blueprint
@@ -313,8 +303,8 @@ class Dispatcher:
             place.handshake,
             place.identity,
             state,
-            codec,
-            outlet,
+            way.codec,
+            way.outlet,
             admit=self._admit(namespace, opening),
             refresh=self._refresh(opening),
         )
@@ -323,9 +313,7 @@ class Dispatcher:
         opening.level.instances[Connection] = connection
         return connection
 
-    def _host(
-        self, path: str, opening: Opening, connection: Connection, entrance: Entrance | None
-    ) -> Session:
+    def _host(self, path: str, opening: Opening, connection: Connection, way: Way) -> Session:
         namespace = self._namespaces[path]
         session = Session(
             self.node,
@@ -336,7 +324,7 @@ class Dispatcher:
             namespace,
             namespace.blueprint.concurrency,
             Expiry(connection),
-            entrance,
+            way.entrance,
         )
         self.node.namespaces.enter(connection.namespace, connection)
         self._sessions.add(session)

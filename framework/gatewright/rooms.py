@@ -65,7 +65,8 @@ class Namespace:
             self.users.setdefault(member.user, {})[member.id] = member
 
     def exit(self, member: Member) -> None:
-        self.members.pop(member.id, None)
+        if self.members.get(member.id) is member:
+            del self.members[member.id]
         if member.user is not None:
             _discard(self.users, member.user, member.id)
         # It left its rooms by the lane, unless the backplane could not be told any more.

@@ -88,6 +88,7 @@ class Session:
     def start(self, *, resumed: bool = False) -> None:
         """Run the connect (or resume) hooks, then the events: from now on `feed` is served."""
         self._expiry.watch()
+        self._begun = resumed
         hooks = self.hooks.resume if resumed else self.hooks.connect
         self._lanes.start(self._begin(hooks))
 
@@ -143,7 +144,7 @@ class Session:
         """
         node, keeper = self._node, self.connection.keeper
         lasts = node.backplane.durable or not node.stopping
-        # Whom a hook of the beginning refused was never there, and has nothing to return to.
+        # Whom a hook refused, or who never heard of being let in, has nothing to return to.
         kept = reason.resumable and lasts and keeper is not None and self._begun
         if reason.resumable != kept:
             reason = DisconnectReason(reason.code, reason.text, kept)
@@ -258,6 +259,7 @@ class Session:
         await self._lanes.run(self._concurrency)
 
     async def _refuse(self, error: Exception) -> None:
+        self._begun = False
         refusal = await self.hooks.refusal(error, self._opening)
         if self._entrance is not None:
             self._entrance.refused(refusal)

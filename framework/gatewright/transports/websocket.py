@@ -11,7 +11,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
-from gatewright.dispatcher import Dispatcher, NoSuchPath, Opening
+from gatewright.dispatcher import Dispatcher, NoSuchPath, Opening, Way
 from gatewright.emitter import fill
 from gatewright.errors import EventError
 from gatewright.node import Node
@@ -126,7 +126,7 @@ class WebSocketDoor:
         node = dispatcher.node
         link = make_link(scope, receive, send, cut)
         outbox = Outbox(link, node.flusher, node.settings.outbox)
-        session = dispatcher.session(self._path, opening, outbox, codec)
+        session = dispatcher.session(self._path, opening, Way(outbox, codec))
         await _converse(dispatcher, session, scope, receive, cut)
 
 

@@ -38,12 +38,12 @@ def attach(value: Any, attachments: Sequence[bytes]) -> Any:
     kind = value.__class__
     if kind is dict:
         if value.get("_placeholder") is True:
-            number = value.get("num")
+            number: Any = value.get("num")
             if number.__class__ is not int or not 0 <= number < len(attachments):
                 raise AttachmentError(
                     f"expected the number of one of {len(attachments)} attachments"
                 )
-            return attachments[number]
+            return attachments[int(number)]
         return {key: attach(each, attachments) for key, each in value.items()}
     if kind is list:
         return [attach(each, attachments) for each in value]

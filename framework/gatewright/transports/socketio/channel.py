@@ -86,13 +86,14 @@ class Channel:
         """
         if self._over:
             return
-        if self._held is not None:
+        if not is_final(code):
+            # Not even CONNECT_ERROR: a client that is refused stays away, too.
+            self.socket.close(DisconnectReason(code, reason, resumable=True))
+        elif self._held is not None:
             self._refuse(reason or "closed")
-        elif is_final(code):
+        else:
             self._outbox.push(self._codec.disconnected(self.namespace))
             self.end(DisconnectReason(code, reason or "server namespace disconnect"))
-        else:
-            self.socket.close(DisconnectReason(code, reason, resumable=True))
 
     def lose(self) -> None:
         self._over = True

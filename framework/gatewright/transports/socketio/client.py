@@ -4,7 +4,7 @@ import asyncio
 import logging
 from typing import Any, Final
 
-from gatewright.dispatcher import Dispatcher, NoSuchPath, Opening
+from gatewright.dispatcher import Dispatcher, NoSuchPath, Opening, Way
 from gatewright.errors import ErrorCode, EventError
 from gatewright.protocol.close import CloseCode
 from gatewright.protocol.engineio import PayloadError
@@ -121,6 +121,11 @@ class Client:
             del self._channels[channel.namespace]
             if len(self._left) < self._config.max_namespaces:
                 self._left.add(channel.namespace)
+            if not self._channels and not self._socket.closed:
+                self._timer.cancel()
+                self._timer = self._loop.call_later(
+                    self._config.connect_timeout, self._never_connected
+                )
 
     def _connect(self, namespace: str, auth: Any) -> None:
         channel = Channel(self, self._socket, self._codec, namespace)
@@ -200,18 +205,18 @@ class Client:
         self, channel: Channel, path: str, opening: Opening, ticket: Ticket | None
     ) -> tuple[Session, bool]:
         """The session of a connection, and whether it is one that has returned."""
-        dispatcher, codec = self._dispatcher, self._codec
+        dispatcher, way = self._dispatcher, Way(channel, self._codec, channel)
         if not self._config.recovery:
-            return dispatcher.session(path, opening, channel, codec, channel), False
+            return dispatcher.session(path, opening, way), False
         if ticket is not None:
-            resumed = await dispatcher.resume(path, opening, channel, codec, channel, ticket)
+            resumed = await dispatcher.resume(path, opening, way, ticket)
             if resumed is not None:
                 session, channel.replay = resumed
                 channel.keeper = session.connection.keeper
                 channel.body["pid"] = ticket.secret
                 return session, True
         secret = new_secret()
-        session = await dispatcher.keep(path, opening, channel, codec, channel, secret)
+        session = await dispatcher.keep(path, opening, way, secret)
         channel.keeper = session.connection.keeper
         channel.body["pid"] = secret
         return session, False

@@ -108,6 +108,9 @@ class EngineSocket:
         """The transport, while the session polls; a WebSocket otherwise."""
         self.outbox: Outbox = Outbox(link, engine.flusher, engine.outbox)
         self.upgrading: bool = False
+        """Whether a WebSocket is there that it may go on with, or does."""
+        self.probing: asyncio.Timeout | None = None
+        """The time that the client has to probe it."""
         self.closed: bool = False
         """Whether nothing is received any more; what was queued before may still leave."""
         self.reading: bool = True
@@ -265,6 +268,8 @@ class EngineSocket:
     def _end(self, reason: DisconnectReason) -> None:
         self.closed = True
         self._timer.cancel()
+        if self.probing is not None and not self.probing.expired():
+            self.probing.reschedule(self._loop.time())
         self._receiver.lost(reason)
         for observer in self._observers:
             observer.closed(self, reason)

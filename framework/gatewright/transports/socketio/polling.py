@@ -77,13 +77,13 @@ class Polling:
 
         What the outbox has left here meanwhile follows: its frame is never lost between the two.
         """
-        self._switching = True
+        # From here on it is the one to abort: its client may not even read what has waited.
+        self._switching, self._successor = True, link
         try:
             for frame in self.finish():
                 await link.send(frame)
         finally:
             self._switching = False
-            self._successor = link
             self._wake()
 
     # From the requests

@@ -1,6 +1,7 @@
 """A session's WebSocket: from the start, or as the upgrade of one that polls."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -16,7 +17,7 @@ from gatewright.transports.links import Cut, make_link
 from gatewright.transports.reading import read, size_of
 from gatewright.transports.socketio.cookies import cookie_headers
 from gatewright.transports.socketio.engine import Engine, EngineSocket, new_id
-from gatewright.types import DisconnectReason, Handshake
+from gatewright.types import DisconnectReason, Handshake, Link
 
 __all__ = ["refuse", "serve", "upgrade"]
 
@@ -52,22 +53,21 @@ async def upgrade(
     if (await receive())["type"] != "websocket.connect":
         return
     await send({"type": "websocket.accept", "subprotocol": None, "headers": []})
-    if socket.upgrading or socket.closed or socket.polling is None:
+    refused = socket.upgrading or socket.closed or socket.polling is None
+    if refused or not engine.config.upgrades:
         await send({"type": "websocket.close", "code": CloseCode.POLICY})
         return
     cut = Cut()
     link = make_link(scope, receive, send, cut)
     socket.upgrading = True
     try:
-        probed = await _probed(socket, receive, link.send, engine.config.upgrade_timeout)
-        if probed:
-            await socket.switch(link)
+        if await _probed(socket, receive, link.send, engine.config.upgrade_timeout):
+            await _read(socket, scope, receive, engine.config.max_payload, cut, link)
+            return
     finally:
         socket.upgrading = False
-    if not probed:
+    with contextlib.suppress(OSError):
         await link.close(CloseCode.POLICY, "expected a probe and an upgrade")
-        return
-    await _read(socket, scope, receive, engine.config.max_payload, cut)
 
 
 async def _probed(
@@ -87,7 +87,7 @@ async def _probed(
         noops = loop.call_later(NOOP_INTERVAL, noop)
 
     try:
-        async with asyncio.timeout(timeout):
+        async with asyncio.timeout(timeout) as socket.probing:
             while True:
                 packet = _payload(await receive())
                 if socket.closed:
@@ -101,11 +101,21 @@ async def _probed(
     except TimeoutError:
         return False
     finally:
+        socket.probing = None
         if noops is not None:
             noops.cancel()
 
 
-async def _read(socket: EngineSocket, scope: Scope, receive: Receive, limit: int, cut: Cut) -> None:
+async def _read(
+    socket: EngineSocket,
+    scope: Scope,
+    receive: Receive,
+    limit: int,
+    cut: Cut,
+    link: Link | None = None,
+) -> None:
+    """Read a session to its end; with a link, one that has been polling until now."""
+
     def take(packet: str | bytes) -> Session | None:
         # A character has at most four bytes, so most texts need no second look.
         if len(packet) * 4 > limit and size_of(packet) > limit:
@@ -115,7 +125,12 @@ async def _read(socket: EngineSocket, scope: Scope, receive: Receive, limit: int
         return socket.receive(packet)
 
     try:
+        if link is not None:
+            await socket.switch(link)
         await read(scope, receive, take, socket.wait)
+    except OSError:
+        # The client left in the middle of its upgrade.
+        pass
     except asyncio.CancelledError:
         task = asyncio.current_task()
         # Only our own cut ends here; a server that cancels its applications goes on cancelling.
