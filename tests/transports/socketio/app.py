@@ -26,7 +26,7 @@ from gatewright.transports.socketio.engine import TRANSPORT_ERROR, Engine, Engin
 from tests._support.server import Url, serve
 from tests.transports.socketio.clients import Client
 
-__all__ = ["Number", "Running", "Story", "make", "running", "until"]
+__all__ = ["Back", "Number", "Running", "Story", "make", "running", "until"]
 
 
 class Story:
