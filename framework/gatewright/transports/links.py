@@ -6,6 +6,7 @@ import socket
 import struct
 import sys
 from collections.abc import Callable
+from functools import lru_cache
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -194,11 +195,26 @@ class Cut:
             self._task.cancel()
 
 
+SMALL = 4096
+"""Bytes of a frame whose header is kept for the next one of its size."""
+
+
+@lru_cache(maxsize=2 * SMALL + 2)
+def header(size: int, *, binary: bool) -> bytes:
+    """The library's header for a frame of so many bytes; a server's depends on nothing else."""
+    opcode = Opcode.BINARY if binary else Opcode.TEXT
+    return WebSocketFrame(opcode, bytes(size)).serialize(mask=False)[:-size or None]
+
+
 def wire(frame: Frame) -> bytes:
     """The frame with its WebSocket header, encoded once for all its receivers."""
     if frame.wire is None:
-        opcode = Opcode.BINARY if frame.binary else Opcode.TEXT
-        data = WebSocketFrame(opcode, frame.data).serialize(mask=False)
+        size = len(frame.data)
+        if size <= SMALL:
+            data = header(size, binary=frame.binary) + frame.data
+        else:
+            opcode = Opcode.BINARY if frame.binary else Opcode.TEXT
+            data = WebSocketFrame(opcode, frame.data).serialize(mask=False)
         if frame.attachments:
             data = b"".join([data, *[wire(each) for each in frame.attachments]])
         frame.wire = data
