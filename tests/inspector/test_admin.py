@@ -4,12 +4,15 @@ import subprocess
 import sys
 from typing import Any
 
+import msgspec
 import pytest
+from msgspec import json
 
 from gatewright import Gatewright, gateway, on
 from gatewright.errors import StartupError
 from gatewright.inspector import Admin, hash_password
 from gatewright.inspector.passwords import matches
+from tests.docs.test_tables import rows
 from tests.inspector.lab import HASH, PASSWORD
 
 
@@ -19,6 +22,7 @@ class Chat:
     async def say(self, text: str) -> None: ...
 
 
+TABLE = "| `Admin(…)` | default | meaning |"
 ADMIN = Admin(username="admin", password_hash=HASH)
 
 
@@ -94,3 +98,13 @@ except ImportError as error:
         [sys.executable, "-c", program], check=True, capture_output=True, text=True
     )
     assert "pip install 'gatewright[admin]'" in done.stdout
+
+
+def test_its_page_tells_every_option_with_its_default() -> None:
+    told = [(cells[0].strip("`"), cells[1].strip("`")) for cells in rows("admin.md", TABLE)]
+    defaults = [
+        (field.name, "" if field.required else json.encode(field.default).decode())
+        for field in msgspec.structs.fields(Admin)
+    ]
+    as_written = {"False": "false", "None": "null"}
+    assert [(name, as_written.get(default, default)) for name, default in told] == defaults
