@@ -3,6 +3,7 @@
 import pytest
 from websockets.asyncio.client import connect
 
+from gatewright import Settings
 from gatewright.inspector import Admin
 from tests.inspector.lab import HASH, LOGIN, lab, watching
 from tests.inspector.wire import wire
@@ -64,3 +65,20 @@ async def test_another_namespace() -> None:
     async with lab(elsewhere) as running, wire(running.url) as page:
         await page.join("/ops", LOGIN)
         await page.heard("/ops", "all_sockets")
+
+
+async def test_of_more_sockets_than_a_page_can_be_told_of_the_rest_is_counted() -> None:
+    # At most half of what a connection's outbox holds is told at once.
+    settings = Settings(outbox=16_000)
+    async with lab(settings=settings) as running, wire(running.url) as ana:
+        for bench in range(30):
+            await ana.join(f"/lab/{bench}")
+        async with watching(running) as page:
+            (sockets,) = await page.heard("/admin", "all_sockets")
+            assert 5 < len(sockets) < 30
+            note = await page.heard("/admin", "event_sent", "/admin")
+            # The page itself is one of them.
+            assert note[2] == [f"({31 - len(sockets)} more sockets are not listed)"]
+            # Who is not listed can be reached all the same.
+            await page.call("/admin", "_disconnect", "/lab/29", False, None)
+            await ana.until(lambda: "/lab/29" in ana.left)

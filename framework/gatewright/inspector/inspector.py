@@ -6,9 +6,12 @@ import os
 import socket
 import time
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from itertools import islice
 from typing import Final, cast
 
 from injector import Binder
+from msgspec import json
 
 from gatewright.connection import Connection
 from gatewright.declare.events import Event
@@ -17,9 +20,11 @@ from gatewright.inspector.events import (
     AggregatedEvent,
     AllSockets,
     Config,
+    EventSent,
     NamespaceCount,
     ServerStats,
     SessionBegun,
+    Socket,
 )
 from gatewright.inspector.feed import Feed
 from gatewright.inspector.sockets import carrier, describe
@@ -36,6 +41,9 @@ logger: logging.Logger = logging.getLogger("gatewright")
 
 STATS_EVERY: Final = 2.0
 """Seconds between two figures, as the reference's."""
+
+MAX_NAMESPACES: Final = 1000
+"""How many are counted one by one: with path parameters there may be any number."""
 
 
 class Inspector:
@@ -95,8 +103,23 @@ class Inspector:
             self._tell([page], SessionBegun(session))
         self._tell([page], Config(self._features))
         if self._feed is not None:
-            self._tell([page], AllSockets([describe(each) for each in self.connections()]))
+            self._list_sockets(page)
         self._tell([page], self._stats([]))
+
+    def _list_sockets(self, page: Connection) -> None:
+        """Tell a page who is there: as many as it can be told at once."""
+        left = self.node.settings.outbox // 2
+        listed: list[Socket] = []
+        connections = self.connections()
+        for each in connections:
+            found = describe(each)
+            left -= len(json.encode(found))
+            if left < 0:
+                text = f"({sum(1 for _ in connections) + 1} more sockets are not listed)"
+                self._tell([page], EventSent(self._namespace, "", [text], datetime.now(UTC)))
+                break
+            listed.append(found)
+        self._tell([page], AllSockets(listed))
 
     def unwatch(self, page: Connection) -> None:
         """A page has gone."""
@@ -156,7 +179,7 @@ class Inspector:
             len(sockets) + plain,
             sum(each.transport == "polling" for each in sockets),
             events,
-            [NamespaceCount(name, count) for name, count in counts.items()],
+            [NamespaceCount(*each) for each in islice(counts.items(), MAX_NAMESPACES)],
         )
 
     def _tell_all(self, event: Event, volatile: bool) -> None:  # noqa: FBT001 - a callback
