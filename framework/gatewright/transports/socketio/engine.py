@@ -106,6 +106,8 @@ class EngineSocket:
         self.request: Handshake = request
         self.polling: Polling | None = link if isinstance(link, Polling) else None
         """The transport, while the session polls; a WebSocket otherwise."""
+        if self.polling is not None:
+            self.polling.given_up = lambda: self.lose(TRANSPORT_ERROR)
         self.outbox: Outbox = Outbox(link, engine.flusher, engine.outbox)
         self.upgrading: bool = False
         """Whether a WebSocket is there that it may go on with, or does."""

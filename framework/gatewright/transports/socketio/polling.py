@@ -1,6 +1,7 @@
 """HTTP long-polling: what waits for a client's next request."""
 
 import asyncio
+from collections.abc import Callable
 
 from gatewright.protocol.engineio import CLOSE, NOOP
 from gatewright.types import Frame, Link
@@ -28,6 +29,8 @@ class Polling:
         """Whether a request with data is being read."""
         self.taken: int = 0
         """Bytes that polls have taken away."""
+        self.given_up: Callable[[], None] | None = None
+        """Called when the outbox takes its client for lost; a WebSocket's reader would see it."""
         self.backlog: int = 0
         """Always none: what waits for a poll, the client's heartbeat decides about."""
 
@@ -69,6 +72,8 @@ class Polling:
         if self._successor is not None:
             self._successor.abort()
         self.finish(CLOSE)
+        if self.given_up is not None:
+            self.given_up()
 
     # The upgrade
 
