@@ -60,6 +60,8 @@ class Chat:
 
     @on_connect
     async def greet(self, connection: Connection) -> None:
+        if connection.handshake.auth == {"stay": "out"}:
+            raise EventError("forbidden", "as you wish")
         await connection.join("hall")
 
     @on_disconnect

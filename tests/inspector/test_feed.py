@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from typing import Any
 
 import pytest
@@ -84,7 +85,7 @@ async def test_rooms_that_are_joined_and_left_are_told() -> None:
         await page.heard("/admin", "room_joined", "/chat", "tea", id)
         await ana.call("/chat", "leave", "tea")
         told = await page.heard("/admin", "room_left", "/chat", "tea", id)
-        assert told[3].endswith("Z")
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", told[3])
 
 
 async def events_of(page: Wire, kind: str, id: str, count: int) -> list[Any]:
@@ -170,6 +171,8 @@ async def test_a_refused_connection_was_never_there() -> None:
     async with lab() as running, watching(running) as page, wire(running.url) as ana:
         with pytest.raises(Exception, match="Invalid namespace"):
             await ana.join("/lab/none")
+        with pytest.raises(Exception, match="as you wish"):
+            await ana.join("/chat", {"stay": "out"})
         id = await ana.join("/chat")
         await shown(page, id)
         told = [

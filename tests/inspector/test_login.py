@@ -103,6 +103,12 @@ def test_addresses_of_one_network_are_one_client() -> None:
     assert attempts.allow("2001:db8:0:1::1")
 
 
+@pytest.mark.parametrize("client", [None, "unix:"])
+def test_who_has_no_address_is_one_client(client: str | None) -> None:
+    attempts = Attempts(Clock())
+    assert [attempts.allow(client) for _ in range(6)] == [True] * 5 + [False]
+
+
 def test_many_clients_together_are_limited_too() -> None:
     attempts = Attempts(Clock())
     tries = [attempts.allow(f"10.0.0.{number}") for number in range(21)]

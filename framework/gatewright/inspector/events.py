@@ -1,7 +1,7 @@
 """What the page is told: the events of @socket.io/admin-ui 0.5, as its server part sends them."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from msgspec import UNSET, Struct, UnsetType
@@ -26,7 +26,13 @@ __all__ = [
     "SocketDisconnected",
     "SocketUpdated",
     "Transport",
+    "instant",
 ]
+
+
+def instant() -> str:
+    """Now, as JavaScript writes it: text, whatever the format of the packets."""
+    return f"{datetime.now(UTC).replace(tzinfo=None).isoformat(timespec='milliseconds')}Z"
 
 
 class Request(Struct, frozen=True):
@@ -114,7 +120,7 @@ class SocketConnected(Event, event="socket_connected", frozen=True, array_like=T
     """A connection has been let in."""
 
     socket: Socket
-    timestamp: datetime
+    timestamp: str
 
 
 class SocketUpdated(Event, event="socket_updated", frozen=True, array_like=True):
@@ -129,7 +135,7 @@ class SocketDisconnected(Event, event="socket_disconnected", frozen=True, array_
     nsp: str
     id: str
     reason: str
-    timestamp: datetime
+    timestamp: str
 
 
 class RoomJoined(Event, event="room_joined", frozen=True, array_like=True):
@@ -138,7 +144,7 @@ class RoomJoined(Event, event="room_joined", frozen=True, array_like=True):
     nsp: str
     room: str
     id: str
-    timestamp: datetime
+    timestamp: str
 
 
 class RoomLeft(Event, event="room_left", frozen=True, array_like=True):
@@ -147,7 +153,7 @@ class RoomLeft(Event, event="room_left", frozen=True, array_like=True):
     nsp: str
     room: str
     id: str
-    timestamp: datetime
+    timestamp: str
 
 
 class EventReceived(Event, event="event_received", frozen=True, array_like=True):
@@ -156,7 +162,7 @@ class EventReceived(Event, event="event_received", frozen=True, array_like=True)
     nsp: str
     id: str
     args: Sequence[Any]
-    timestamp: datetime
+    timestamp: str
 
 
 class EventSent(Event, event="event_sent", frozen=True, array_like=True):
@@ -165,7 +171,7 @@ class EventSent(Event, event="event_sent", frozen=True, array_like=True):
     nsp: str
     id: str
     args: Sequence[Any]
-    timestamp: datetime
+    timestamp: str
 
 
 EVENTS: Sequence[type[Event]] = (

@@ -1,7 +1,6 @@
 """What happens, as it happens: the page's lists of sockets, rooms and events."""
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from datetime import UTC, datetime
 from typing import Any, Final
 
 from msgspec import Raw
@@ -17,6 +16,7 @@ from gatewright.inspector.events import (
     SocketDisconnected,
     SocketUpdated,
     Transport,
+    instant,
 )
 from gatewright.inspector.preview import Preview, plain
 from gatewright.inspector.sockets import carrier, describe, transport
@@ -58,7 +58,7 @@ class Feed(Observer):
     def connected(self, connection: Connection) -> None:
         # One that was still opening when a page asked is listed by it, with the rooms of then.
         self._show(connection)
-        self._tell(SocketConnected(describe(connection), _now()), False)
+        self._tell(SocketConnected(describe(connection), instant()), False)
 
     def disconnected(self, connection: Connection, reason: DisconnectReason) -> None:
         if connection not in self._shown:
@@ -74,7 +74,7 @@ class Feed(Observer):
         # Its own room is none that it could leave by itself.
         self.left(namespace, id, id)
         text = plain(reason.text) or f"closed with {reason.code}"
-        self._tell(SocketDisconnected(namespace, id, text, _now()), False)
+        self._tell(SocketDisconnected(namespace, id, text, instant()), False)
 
     def upgraded(self, socket: object) -> None:
         for each in self._carried.get(socket, ()):
@@ -82,10 +82,10 @@ class Feed(Observer):
             self._tell(SocketUpdated(changed), False)
 
     def joined(self, namespace: str, room: str, id: str) -> None:
-        self._tell(RoomJoined(namespace, plain(room), id, _now()), False)
+        self._tell(RoomJoined(namespace, plain(room), id, instant()), False)
 
     def left(self, namespace: str, room: str, id: str) -> None:
-        self._tell(RoomLeft(namespace, plain(room), id, _now()), False)
+        self._tell(RoomLeft(namespace, plain(room), id, instant()), False)
 
     def _show(self, connection: Connection) -> None:
         self._shown.add(connection)
@@ -98,7 +98,7 @@ class Feed(Observer):
         namespace = connection.namespace
         if namespace != self._own and self._counted(namespace):
             shown = _arguments(event, self._decode(connection.codec, data))
-            self._tell(EventReceived(namespace, connection.id, shown, _now()), True)
+            self._tell(EventReceived(namespace, connection.id, shown, instant()), True)
 
     def sent(self, namespace: str, members: Collection[Member], event: str, data: Any) -> None:
         if namespace == self._own:
@@ -108,7 +108,7 @@ class Feed(Observer):
             if self._counted(namespace):
                 if shown is None:
                     shown = _arguments(event, arguments_of(data))
-                self._tell(EventSent(namespace, member.id, shown, _now()), True)
+                self._tell(EventSent(namespace, member.id, shown, instant()), True)
 
     def _counted(self, namespace: str) -> bool:
         """Whether there is room for another row."""
@@ -120,7 +120,7 @@ class Feed(Observer):
         for namespace, rows in self._rows.items():
             if rows > ROWS:
                 text = f"({rows - ROWS} more events are not shown)"
-                self._tell(EventSent(namespace, "", [text], _now()), True)
+                self._tell(EventSent(namespace, "", [text], instant()), True)
         self._rows.clear()
 
     def _decode(self, codec: Codec, data: Data) -> Sequence[Any]:
@@ -152,7 +152,3 @@ def _size(data: Data) -> int:
 def _arguments(event: str, arguments: Sequence[Any]) -> Sequence[Any]:
     preview = Preview()
     return [plain(event), *[preview.of(each) for each in arguments]]
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)

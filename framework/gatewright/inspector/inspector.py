@@ -6,7 +6,6 @@ import os
 import socket
 import time
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 from itertools import islice
 from typing import Final, cast
 
@@ -25,6 +24,7 @@ from gatewright.inspector.events import (
     ServerStats,
     SessionBegun,
     Socket,
+    instant,
 )
 from gatewright.inspector.feed import Feed
 from gatewright.inspector.sockets import carrier, describe
@@ -116,7 +116,7 @@ class Inspector:
             left -= len(json.encode(found))
             if left < 0:
                 text = f"({sum(1 for _ in connections) + 1} more sockets are not listed)"
-                self._tell([page], EventSent(self._namespace, "", [text], datetime.now(UTC)))
+                self._tell([page], EventSent(self._namespace, "", [text], instant()))
                 break
             listed.append(found)
         self._tell([page], AllSockets(listed))
