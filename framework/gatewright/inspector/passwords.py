@@ -8,11 +8,11 @@ import anyio.to_thread
 
 try:
     import bcrypt
-except ImportError as error:
+except ImportError as _error:
     raise ImportError(
         "gatewright.inspector needs the package bcrypt; install the extra: "
         "pip install 'gatewright[admin]'"
-    ) from error
+    ) from _error
 
 __all__ = ["hash_password", "is_hash", "matches"]
 
