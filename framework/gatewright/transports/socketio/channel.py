@@ -1,6 +1,7 @@
 """One namespace's share of a Socket.IO client's socket."""
 
 import asyncio
+import logging
 from collections.abc import Callable
 from typing import Protocol
 
@@ -14,6 +15,8 @@ from gatewright.transports.socketio.engine import EngineSocket
 from gatewright.types import DisconnectReason, Frame
 
 __all__ = ["Channel", "Codec"]
+
+logger: logging.Logger = logging.getLogger("gatewright")
 
 Codec = SocketIOCodec | SocketIOMsgpackCodec
 
@@ -128,7 +131,12 @@ class Channel:
 
     def _refuse(self, message: str, data: object = None) -> None:
         body = {} if data is None else {"data": data}
-        self._outbox.push(self._codec.refused(self.namespace, message, **body))
+        try:
+            frame = self._codec.refused(self.namespace, message, **body)
+        except Exception:
+            logger.exception("the details of a refusal cannot be encoded")
+            frame = self._codec.refused(self.namespace, "internal error")
+        self._outbox.push(frame)
         self.end(DisconnectReason(CloseCode.FORBIDDEN, message))
 
     def end(self, reason: DisconnectReason) -> None:

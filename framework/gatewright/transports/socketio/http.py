@@ -101,8 +101,10 @@ async def poll(socket: EngineSocket, exchange: Exchange, engine: Engine) -> None
         try:
             await asyncio.wait([cast(Any, answer), gone], return_when=asyncio.FIRST_COMPLETED)
         finally:
+            left = gone.done()
             gone.cancel()
-        if not answer.done():
+        if left:
+            # Whatever the answer was to be, nobody gets it.
             answer.cancel()
             socket.lose(TRANSPORT_ERROR)
             return
