@@ -3,10 +3,14 @@
 import importlib
 from typing import Any
 
-__all__ = ["PATIENCE", "TRANSPORTS", "Refused", "quick", "socketio"]
+__all__ = ["DOOR", "PATIENCE", "TRANSPORTS", "Refused", "quick", "socketio"]
 
 socketio: Any = importlib.import_module("socketio")
 Refused: type[Exception] = socketio.exceptions.ConnectionError
+
+DOOR = "/brisk"
+"""The one with short pings. A client that polls and is told to disconnect while it is still posting
+forgets what it has not posted, its goodbye too, and then waits for the next ping."""
 
 PATIENCE = 15
 """Seconds, for what should come at once on a machine that is busy."""

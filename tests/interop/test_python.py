@@ -8,7 +8,7 @@ import pytest
 
 from tests.behaviours.wire import opened
 from tests.interop.doors import Server
-from tests.interop.python import PATIENCE, TRANSPORTS, Refused, quick, socketio
+from tests.interop.python import DOOR, PATIENCE, TRANSPORTS, Refused, quick, socketio
 
 pytestmark = pytest.mark.anyio
 
@@ -57,6 +57,7 @@ async def connect(server: Server, transports: list[str] | None) -> AsyncIterator
             listener.listen(event, main)
         await listener.client.connect(
             url,
+            socketio_path=f"{DOOR}/socket.io",
             transports=transports,
             namespaces=list(namespaces) or ["/"],
             wait_timeout=PATIENCE,
@@ -127,6 +128,7 @@ async def test_refusals(
         with pytest.raises(Refused):
             await listener.client.connect(
                 server.url,
+                socketio_path=f"{DOOR}/socket.io",
                 transports=transports,
                 namespaces=[namespace],
                 auth=auth,
@@ -240,7 +242,7 @@ async def test_a_room_with_a_bare_websocket(connect: Connect, server: Server) ->
     room = "with a bare one"
     ada = await connect("/chat", listen=("said",))
     await ada.call("join", room, namespace="/chat")
-    async with opened(f"{server.url.ws}/chat") as bare:
+    async with opened(f"{server.url.ws}{DOOR}/chat") as bare:
         await bare.call("join", room)
         await ada.call("tell", (room, "from Python 🐍"), namespace="/chat")
         assert await bare.receive() == {"event": "said", "data": {"text": "from Python 🐍"}}
@@ -267,7 +269,7 @@ async def test_the_server_says_goodbye_after_its_last_words(connect: Connect) ->
 
 
 async def test_pings_keep_a_silent_client(connect: Connect) -> None:
-    ada = await connect(socketio_path="/brisk/socket.io")
+    ada = await connect()
     pings = 0
     seen = asyncio.Event()
     respond = ada.client.eio._receive_packet

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import pytest
 
 from tests.interop.doors import Server
-from tests.interop.python import PATIENCE, TRANSPORTS, Refused, quick, socketio
+from tests.interop.python import DOOR, PATIENCE, TRANSPORTS, Refused, quick, socketio
 
 Client: TypeAlias = Any
 Connect = Callable[..., Client]
@@ -28,6 +28,7 @@ def connect(server: Server, transports: list[str] | None) -> Iterator[Connect]:
         clients.append(client)
         client.connect(
             options.pop("url", server.url),
+            socketio_path=f"{DOOR}/socket.io",
             transports=transports,
             namespaces=list(namespaces) or ["/"],
             wait_timeout=PATIENCE,
