@@ -57,7 +57,13 @@ async def test_half_a_character_in_auth(client: Client) -> None:
 
 
 @pytest.mark.parametrize(
-    "broken", [r'42["note","\ud83d"', r'42["note\ud83d",[}]', r'42["\q\ud83d"]']
+    "broken",
+    [
+        r'42["note","\ud83d"',
+        r'42["note\ud83d",[}]',
+        r'42["\q\ud83d"]',
+        "42[" + "[" * 5000 + r'"\ud83d"' + "]" * 5001,
+    ],
 )
 async def test_what_is_broken_otherwise_stays_so(client: Client, app: Running, broken: str) -> None:
     await client.join()

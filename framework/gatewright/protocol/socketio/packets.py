@@ -5,7 +5,7 @@ reference's parser throws at is refused here: the client's socket is closed.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import IntEnum
 from typing import Any, Final, Protocol, cast
 
@@ -79,6 +79,40 @@ _WITH_ARGUMENTS = (PacketType.EVENT, PacketType.ACK)
 _NO_ERROR = Raw()
 _arguments = msgspec.json.Decoder(list[Raw]).decode
 _anything = msgspec.json.Decoder().decode
+_ESCAPE = re.compile(
+    r"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+    r"|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
+    re.DOTALL,
+)
+"""An escape of JSON; the group is one half of a pair that has lost the other."""
+
+
+def _decode(decode: Callable[[str], Any], text: str) -> Any:
+    """Decode a text; raises `PacketError`."""
+    try:
+        return decode(text)
+    except decode_errors as error:
+        return _mended(decode, text, error)
+
+
+def _mended(decode: Callable[[str], Any], text: str, error: Exception) -> Any:
+    """Decode a text in which the other half of a character is missing; raises `PacketError`.
+
+    JavaScript's strings are cut that way, and a browser replaces what is left in what it sends
+    itself; only `JSON.stringify` escapes it. msgspec will not have it.
+    """
+    whole = _ESCAPE.sub(lambda found: r"\ufffd" if found[1] else found[0], text)
+    if whole == text:
+        raise PacketError(describe(error)) from None
+    try:
+        return decode(whole)
+    except decode_errors as other:
+        raise PacketError(describe(other)) from None
+
+
+def _name_first(text: str) -> tuple[object, list[Raw]]:
+    arguments = _arguments(text)
+    return (_anything(arguments.pop(0)) if arguments else None), arguments
 
 
 def _event(message: str, start: int) -> Packet:
@@ -103,7 +137,7 @@ def _event(message: str, start: int) -> Packet:
         arguments = _arguments(message[data:])
         name = _anything(arguments.pop(0)) if arguments else None
     except decode_errors as error:
-        raise PacketError(describe(error)) from None
+        name, arguments = _mended(_name_first, message[data:], error)
     if name.__class__ is not str or name in RESERVED:
         name = check_name(name)
     return Packet(cast(Any, name), cast(Any, arguments), id, UNSET, _NO_ERROR, 2, namespace)
@@ -143,13 +177,10 @@ class JsonDecoder:
             return self._binary(packet, attachments, payload)
         if attachments is not None:
             raise PacketError("expected attachments with a binary packet only")
-        try:
-            if kind in _WITH_ARGUMENTS:
-                fill(packet, _arguments(payload), _anything)
-            elif payload:
-                packet.data = _anything(payload)
-        except decode_errors as error:
-            raise PacketError(describe(error)) from None
+        if kind in _WITH_ARGUMENTS:
+            fill(packet, _decode(_arguments, payload), _anything)
+        elif payload:
+            packet.data = _decode(_anything, payload)
         check(packet, has_data=bool(payload))
         return packet
 
@@ -174,7 +205,7 @@ class JsonDecoder:
         assert packet is not None
         self._packet, self._attachments, self._payload = None, [], ""
         try:
-            arguments = attach(_anything(payload), attachments)
+            arguments = attach(_decode(_anything, payload), attachments)
         except decode_errors as error:
             raise PacketError(describe(error)) from None
         except AttachmentError as error:
