@@ -45,5 +45,5 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
                 # It knows how to close for that.
                 super().send_receive_event_to_app()
                 return
-        self.frames = []
+        self.frames.clear()
         self.reader(message)

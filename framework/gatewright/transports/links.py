@@ -187,7 +187,7 @@ class Cut:
 
     def __init__(self) -> None:
         self._task = asyncio.current_task()
-        self.done = False
+        self.done: bool = False
 
     def __call__(self) -> None:
         if self._task is not None and not self.done:
