@@ -165,6 +165,7 @@ class Socket(Client):
             additional_headers=headers,
             compression=None,
             max_size=None,
+            max_queue=None,
             ping_interval=None,
         )
         return cls(url, path, socket)

@@ -25,6 +25,13 @@ def timers() -> list[Any]:
     return [each for each in found if isinstance(each, EngineSocket | ServerClient)]
 
 
+async def held(session: EngineSocket) -> None:
+    """Wait until the server waits for the rest of a request, or for something to answer it with."""
+    polling = session.polling
+    assert polling is not None
+    await until(lambda: polling.pending or polling.posting)
+
+
 async def empty(app: Running, before: "set[asyncio.Task[Any]]") -> None:
     """Nothing is left of anybody."""
     await until(lambda: app.sessions == 0)
@@ -71,13 +78,7 @@ async def test_polls_that_were_only_half_sent_hold_nobody_up() -> None:
                 app.url, target, method, body=b"4" * (number % 2), length=length
             )
             writers.append(writer)
-            session = app.session(client)
-            await until(
-                lambda: (
-                    session.polling is not None  # noqa: B023 - awaited at once
-                    and (session.polling.pending or session.polling.posting)
-                )  # noqa: B023
-            )
+            await held(app.session(client))
         assert app.sessions == 30
         for writer in writers:
             writer.transport.abort()
