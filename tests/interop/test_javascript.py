@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.interop.doors import Server
+from tests.interop.doors import OURS, Server
 from tests.interop.node import Report, Scenarios, Variant, install, run_scenarios, scenarios_of
 
 COMMON = ["connecting.js", "events.js", "order.js", "binary.js", "rooms.js", "ending.js"]
@@ -23,6 +23,9 @@ VARIANTS = [
     Variant(
         "recovery, msgpack", ["recovery.js"], WEBSOCKET, door="/recovery-msgpack", msgpack=True
     ),
+    Variant("ours, websocket", [*COMMON, "pings.js", "websocket.js"], WEBSOCKET, ws=OURS),
+    Variant("ours, upgrade", ["order.js", "binary.js", "upgrade.js"], {}, ws=OURS),
+    Variant("ours, recovery", ["recovery.js"], WEBSOCKET, door="/recovery", ws=OURS),
     Variant("losing", ["losing.js"], {}, alone=True),
 ]
 
@@ -49,12 +52,13 @@ def run(request: pytest.FixtureRequest) -> Run:
             names = selected[variant.name]
             done[variant.name] = dict.fromkeys(names, failed)
             if variant.alone:
-                with Server() as frail:
+                with Server(variant.ws) as frail:
                     done[variant.name] = run_scenarios(variant, names, frail.url, frail.do)
                 frail.check()
             else:
-                url = request.getfixturevalue("server").url
-                done[variant.name] = run_scenarios(variant, names, url, _refuse)
+                fixture = "fast_server" if variant.ws == OURS else "server"
+                server: Server = request.getfixturevalue(fixture)
+                done[variant.name] = run_scenarios(variant, names, server.url, _refuse)
         return done[variant.name]
 
     return run_variant
@@ -78,5 +82,8 @@ def test_scenario(variant: Variant, scenario: str, run: Run) -> None:
         pytest.fail(report.detail, pytrace=False)
 
 
-def test_the_server_has_nothing_to_complain_about(run: Run, server: Server) -> None:
+def test_the_servers_have_nothing_to_complain_about(
+    run: Run, server: Server, fast_server: Server
+) -> None:
     server.check()
+    fast_server.check()

@@ -261,6 +261,22 @@ async def test_leaving_is_noticed(connect: Connect) -> None:
     assert left["id"] == gone
 
 
+async def test_a_poll_that_is_given_up_is_the_end(server: Server) -> None:
+    ada, bob = Listener(), Listener()
+    ada.listen("left", "/chat")
+    try:
+        for each in (ada, bob):
+            # Where pings are rare, only the poll can tell.
+            await each.client.connect(server.url, namespaces=["/chat"], transports=["polling"])
+            await each.call("join", "given up", namespace="/chat")
+        gone = bob.client.get_sid("/chat")
+        await bob.client.eio.http.close()
+        assert await ada.heard("left") == ({"id": gone, "reason": "transport error"},)
+    finally:
+        for each in (ada, bob):
+            await each.client.shutdown()
+
+
 async def test_the_server_says_goodbye_after_its_last_words(connect: Connect) -> None:
     ada = await connect(listen=("bell", "disconnect"))
     await ada.emit("leave")

@@ -2,6 +2,9 @@
 
 import assert from "node:assert/strict";
 
+import { io } from "socket.io-client";
+import * as parser from "socket.io-msgpack-parser";
+
 import { once, scenario } from "../harness.js";
 
 scenario("connects to the main namespace", async (test) => {
@@ -126,6 +129,23 @@ scenario("several namespaces share one engine", async (test) => {
   await once(first, "connect");
   assert.equal(await first.emitWithAck("where"), "/lab/1");
   assert(main.connected && chat.connected);
+});
+
+scenario("io() shares an engine unless it is forced not to", async (test) => {
+  const { url, door, msgpack, options } = test.settings;
+  const settings = { path: `${door}/socket.io/`, ...options, ...(msgpack ? { parser } : {}) };
+  const address = `${url}/lab/`;
+  const [first, second, forced] = [
+    io(`${address}1`, settings),
+    io(`${address}2`, settings),
+    io(`${address}3`, { ...settings, forceNew: true }),
+  ];
+  test.managers.push(first.io, forced.io);
+  await Promise.all([first, second, forced].map((each) => once(each, "connect")));
+  assert.equal(first.io, second.io);
+  assert.notEqual(first.io, forced.io);
+  const where = await Promise.all([first, second, forced].map((each) => each.emitWithAck("where")));
+  assert.deepEqual(where, ["/lab/1", "/lab/2", "/lab/3"]);
 });
 
 scenario("a second engine is another client", async (test) => {
