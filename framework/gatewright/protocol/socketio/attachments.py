@@ -60,11 +60,13 @@ def carries_bytes(value: Any) -> bool:
     if not may_carry(kind):
         return False
     if issubclass(kind, Struct):
-        return any(carries_bytes(getattr(value, name)) for name in value.__struct_fields__)
+        return any(carries_bytes(getattr(value, name)) for name in _fields(kind))
     if kind is dict:
         return any(carries_bytes(each) for each in value.values())
     if kind is list or kind is tuple or kind is set or kind is frozenset:
         return any(carries_bytes(each) for each in value)
+    if issubclass(kind, Enum):
+        return isinstance(value.value, BYTES)
     return True
 
 
@@ -79,40 +81,52 @@ _NEVER: Final = frozenset(
 @lru_cache(maxsize=1024)
 def may_carry(kind: type) -> bool:
     """Whether there may be bytes in a value of this type."""
-    if kind in _NEVER or issubclass(kind, Enum):
+    if kind in _NEVER:
         return False
     if issubclass(kind, Struct):
-        try:
-            return _in_type(msgspec.inspect.type_info(kind), set())
-        except (NameError, TypeError):
-            # Annotations that mean something only at run time: look at the values.
-            return True
-    return True
+        return bool(_fields(kind))
+    return not issubclass(kind, Enum) or _any_bytes(kind)
 
 
-def _in_type(info: Any, seen: set[Any]) -> bool:
-    """Whether values of a type may carry bytes, as far as its annotations tell."""
-    if isinstance(info, _UNKNOWN):
+@lru_cache(maxsize=1024)
+def _fields(kind: type[Struct]) -> tuple[str, ...]:
+    """The fields of a Struct that are to be looked into, as far as its annotations tell."""
+    try:
+        info = msgspec.inspect.type_info(kind)
+    except (NameError, TypeError):
+        # Annotations that mean something only at run time.
+        return kind.__struct_fields__
+    assert isinstance(info, msgspec.inspect.StructType)
+    return tuple(field.name for field in info.fields if not _is_plain(field.type))
+
+
+def _is_plain(info: msgspec.inspect.Type) -> bool:
+    """Whether no value of a type has bytes; of a class nothing is said, it may have subclasses."""
+    if isinstance(info, _PLAIN):
         return True
+    if isinstance(info, msgspec.inspect.EnumType):
+        return not _any_bytes(info.cls)
     if isinstance(info, msgspec.inspect.Metadata):
-        return _in_type(info.type, seen)
-    if isinstance(info, msgspec.inspect.StructType):
-        if info.cls in seen:
-            return False
-        seen.add(info.cls)
-        return any(_in_type(field.type, seen) for field in info.fields)
-    inner = [getattr(info, name, None) for name in ("item_type", "key_type", "value_type")]
-    inner += getattr(info, "item_types", ())
-    inner += getattr(info, "types", ())
-    inner += [field.type for field in getattr(info, "fields", ())]
-    return any(_in_type(each, seen) for each in inner if each is not None)
+        return _is_plain(info.type)
+    if isinstance(info, msgspec.inspect.UnionType):
+        return all(_is_plain(each) for each in info.types)
+    if isinstance(info, msgspec.inspect.CollectionType):
+        return _is_plain(info.item_type)
+    if isinstance(info, msgspec.inspect.TupleType):
+        return all(_is_plain(each) for each in info.item_types)
+    if isinstance(info, msgspec.inspect.DictType):
+        return _is_plain(info.value_type)
+    return False
 
 
-_UNKNOWN: Final = (
-    msgspec.inspect.AnyType,
-    msgspec.inspect.BytesType,
-    msgspec.inspect.ByteArrayType,
-    msgspec.inspect.MemoryViewType,
-    msgspec.inspect.CustomType,
-    msgspec.inspect.ExtType,
+def _any_bytes(kind: type[Enum]) -> bool:
+    return any(isinstance(each.value, BYTES) for each in kind)
+
+
+_PLAIN: Final = (
+    *(msgspec.inspect.NoneType, msgspec.inspect.BoolType, msgspec.inspect.IntType),
+    *(msgspec.inspect.FloatType, msgspec.inspect.StrType, msgspec.inspect.LiteralType),
+    *(msgspec.inspect.DateTimeType, msgspec.inspect.DateType, msgspec.inspect.TimeType),
+    *(msgspec.inspect.TimeDeltaType, msgspec.inspect.DecimalType, msgspec.inspect.UUIDType),
+    msgspec.inspect.RawType,
 )
