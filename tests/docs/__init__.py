@@ -4,10 +4,15 @@ What a block has to be is decided by its language, and a language without a rule
 
 - `python`: runs, in the order of its page. Blocks with `title="name.py"` are modules of that name,
   the others share one namespace. Top-level `await` works, and every `test_…` function is run.
-- `js`: runs in Chromium, on a page of the server that serves the document's `app`.
+  One that names http://127.0.0.1:8000 is a program of its own, with the document's `app` served.
+- `js`: runs in Chromium, on a page of the server that serves the document's `app`; one that begins
+  with an `import` runs in Node.
+- `html`: a page, shown in Chromium as if that server had it.
 - `jsonc`: a conversation in frames, replayed on a real connection (`conversations.py`).
 - `http`: a request to the served `app`, and the response it must get (`requests.py`).
 - `console`: commands, each checked for what it is (`commands.py`).
 - `text`: what the block before it prints, logs or raises; `…` stands for anything.
+- `nginx`, `caddy`: a proxy's configuration, run by `test_proxies.py`.
+- `dart`, `java`, `swift`: clients that cannot be run here, on socketio.md only, which says so.
 - `ts`: code of others, shown for comparison, on pages named `coming-from-…` only.
 """

@@ -14,17 +14,18 @@ from typing import Any
 
 from starlette.types import ASGIApp
 
-from tests._support.browser import chromium
 from tests._support.server import Url, serve
 from tests.docs.commands import check_commands
 from tests.docs.conversations import replay
 from tests.docs.markdown import Block
 from tests.docs.outputs import check_output
+from tests.docs.programs import ADDRESS, run_in_browser, run_in_node, run_in_python
 from tests.docs.requests import exchange
 
 __all__ = ["Page"]
 
 _COMPARISON = "coming-from-"
+_FOREIGN = "socketio.md"
 
 
 class Page:
@@ -46,13 +47,19 @@ class Page:
 
     async def _run(self, block: Block, output: str | None, before: Block | None) -> None:
         match block.language:
+            case "python" if f"http://{ADDRESS}" in block.code:
+                async with self._served() as url:
+                    await run_in_python(block, output or "", url, self._folder)
             case "python":
                 printed = await self._python(block, raises=output is not None)
                 check_output(output or "", printed, str(block))
-            case "js":
+            case "js" | "html":
                 assert output is not None, f"{block}: say in a text block what it logs"
                 async with self._served() as url:
-                    await _in_browser(block, output, url)
+                    if block.code.startswith("import "):
+                        await run_in_node(block, output, url, self._folder)
+                    else:
+                        await run_in_browser(block, output, url)
             case "jsonc":
                 async with self._served() as url:
                     await replay(block, url)
@@ -62,11 +69,16 @@ class Page:
             case "console":
                 check_commands(block, self._folder)
             case "text":
-                known = before is not None and before.language in {"python", "js"}
-                assert known, f"{block}: a text block is the output of the python or js before it"
+                known = before is not None and before.language in {"python", "js", "html"}
+                assert known, f"{block}: a text block is the output of the program before it"
             case "ts":
                 name = block.page.name
                 assert name.startswith(_COMPARISON), f"{block}: ts belongs to {_COMPARISON}… only"
+            case "dart" | "java" | "swift":
+                name = block.page.name
+                assert name == _FOREIGN, f"{block}: {block.language} belongs to {_FOREIGN} only"
+            case "nginx" | "caddy":
+                pass  # test_proxies.py
             case language:
                 raise AssertionError(f"{block}: no rule says how to check {language!r}")
 
@@ -147,29 +159,3 @@ async def _test(function: Callable[..., Any], where: str) -> None:
                 await result
     except Exception as error:
         raise AssertionError(f"{where} failed:\n{traceback.format_exc()}") from error
-
-
-async def _in_browser(block: Block, output: str, url: Url) -> None:
-    """Run JavaScript on a page of the server and wait for as many lines as it must log."""
-    logged: list[str] = []
-    enough = asyncio.Event()
-    wanted = len(output.strip().splitlines())
-
-    def log(line: str) -> None:
-        logged.append(line)
-        if len(logged) >= wanted:
-            enough.set()
-
-    async with chromium() as browser:
-        page = await browser.new_page()
-        await page.goto(url)
-        # Not what the browser itself remarks: it looks for an icon that none of our apps has.
-        page.on("console", lambda message: log(message.text) if message.type == "log" else None)
-        page.on("pageerror", lambda error: log(str(error)))
-        await page.add_script_tag(
-            content=block.code.replace("127.0.0.1:8000", url.removeprefix("http://"))
-        )
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(10):
-                await enough.wait()
-    check_output(output, "\n".join(logged), str(block))

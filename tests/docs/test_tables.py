@@ -7,6 +7,7 @@ import pytest
 
 from gatewright import ErrorCode, Rate, Settings
 from gatewright.protocol.close import CloseCode
+from gatewright.transports.socketio import SocketIO
 from tests.docs.markdown import ROOT
 
 
@@ -29,6 +30,15 @@ def test_every_setting_with_its_default() -> None:
     }
     assert told == msgspec.structs.asdict(Settings())
     assert list(told) == [field.name for field in msgspec.structs.fields(Settings)]
+
+
+def test_every_option_of_the_socketio_door_with_its_default() -> None:
+    told = {
+        cells[0].strip("`"): eval(cells[1].strip("`"))  # noqa: S307
+        for cells in rows("socketio.md", "| option | default | meaning |")
+    }
+    assert told == msgspec.structs.asdict(SocketIO())
+    assert list(told) == [field.name for field in msgspec.structs.fields(SocketIO)]
 
 
 def test_every_error_code() -> None:

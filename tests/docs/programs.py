@@ -1,0 +1,104 @@
+"""Runs programs of a page beside the app that it serves: in Node, in Python, in Chromium."""
+
+import asyncio
+import contextlib
+import subprocess
+import sys
+from pathlib import Path
+
+from playwright.async_api import Route
+
+from tests._support.browser import chromium
+from tests._support.server import Url
+from tests.docs.markdown import Block
+from tests.docs.outputs import check_output
+from tests.interop.node import JS, install, node
+
+__all__ = ["ADDRESS", "run_in_browser", "run_in_node", "run_in_python"]
+
+ADDRESS = "127.0.0.1:8000"
+"""The address that pages write; the server's own takes its place."""
+
+CLIENT = JS / "node_modules" / "socket.io-client" / "dist" / "socket.io.min.js"
+PATIENCE = 30  # seconds
+
+
+async def run_in_node(block: Block, output: str, url: Url, folder: Path) -> None:
+    """Run a module, which finds the locked packages of tests/interop/js."""
+    await asyncio.to_thread(install)
+    modules = folder / "node_modules"
+    if not modules.exists():
+        modules.symlink_to(JS / "node_modules")
+    await _run([node()], "program.mjs", block, output, url, folder)
+
+
+async def run_in_python(block: Block, output: str, url: Url, folder: Path) -> None:
+    """Run a program of its own: the one of a client, whose server is elsewhere."""
+    await _run([sys.executable], "program.py", block, output, url, folder)
+
+
+async def _run(
+    command: list[str], name: str, block: Block, output: str, url: Url, folder: Path
+) -> None:
+    file = folder / (block.title or name)
+    file.write_text(_addressed(block, url) + "\n", encoding="utf-8")
+    process = await asyncio.create_subprocess_exec(
+        *command, file, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    try:
+        async with asyncio.timeout(PATIENCE):
+            said, _ = await process.communicate()
+    except TimeoutError:
+        raise AssertionError(f"{block} did not end within {PATIENCE} s") from None
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+    assert process.returncode == 0, f"{block} failed:\n{said.decode()}"
+    check_output(output, said.decode(), str(block))
+
+
+async def run_in_browser(block: Block, output: str, url: Url) -> None:
+    """Run a page or a script in Chromium and wait for as many lines as it must log.
+
+    A script runs on a page of the server; a page is shown as if the server had it, together with
+    the `/socket.io.min.js` that it may load.
+    """
+    logged: list[str] = []
+    enough = asyncio.Event()
+    wanted = len(output.strip().splitlines())
+
+    def log(line: str) -> None:
+        logged.append(line)
+        if len(logged) >= wanted:
+            enough.set()
+
+    async def show(route: Route) -> None:
+        await route.fulfill(body=_addressed(block, url), content_type="text/html")
+
+    async def client(route: Route) -> None:
+        await asyncio.to_thread(install)
+        await route.fulfill(path=CLIENT, content_type="text/javascript")
+
+    async with chromium() as browser:
+        page = await browser.new_page()
+        script = block.language == "js"
+        if script:
+            await page.goto(url)
+        # Not what the browser itself remarks: it looks for an icon that none of our apps has.
+        page.on("console", lambda message: log(message.text) if message.type == "log" else None)
+        page.on("pageerror", lambda error: log(str(error)))
+        if script:
+            await page.add_script_tag(content=_addressed(block, url))
+        else:
+            await page.route("**/page.html", show)
+            await page.route("**/socket.io.min.js", client)
+            await page.goto(f"{url}/page.html")
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(10):
+                await enough.wait()
+    check_output(output, "\n".join(logged), str(block))
+
+
+def _addressed(block: Block, url: Url) -> str:
+    return block.code.replace(ADDRESS, url.removeprefix("http://"))
