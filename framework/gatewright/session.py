@@ -210,7 +210,8 @@ class Session:
             if call_id in calls:
                 # Sent again before its end: the one answer serves both.
                 return
-            if len(calls) >= self._max_calls:
+            # Other calls wait for their turn, and reading with them; a stream would run at once.
+            if plan.stream and len(calls) >= self._max_calls:
                 message = f"more than {self._max_calls} calls under way"
                 self._replies.fail(call_id, event, EventError(ErrorCode.TOO_MANY, message))
                 return

@@ -39,7 +39,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Length of a room's name in UTF-8 bytes."""
 
     max_calls: Count = 128
-    """Calls of one connection that are queued or running, streams included."""
+    """Calls of one connection under way at which another stream is refused; other calls wait."""
 
     inbox: Count = 256
     """Messages of one connection that wait for their handler before reading pauses."""

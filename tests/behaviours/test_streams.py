@@ -258,16 +258,20 @@ async def test_cancel_reaches_a_stream_that_waits_for_room() -> None:
         assert witness.yielded < 8
 
 
-async def test_streams_count_among_the_pending_calls() -> None:
+async def test_a_connection_has_only_so_many_streams() -> None:
     witness = Witness()
     settings = Settings(max_calls=2)
     async with running(streaming(witness), settings=settings) as app, app.connect("/s") as ana:
         await ana.send({"event": "forever", "id": 101})
         await ana.send({"event": "forever", "id": 102})
-        assert (await ends(ana, "hi")).code == "too_many"
+        await ana.send({"event": "forever", "id": 103})
+        refused = await ana.receive(lambda frame: "error" in frame)
+        assert (refused["id"], refused["error"]["code"]) == (103, "too_many")
+        assert await ana.call("hi") == "hi"
         await ana.send({"op": "cancel", "id": 101})
         await ana.receive(lambda frame: "error" in frame)
-        assert await ana.call("hi") == "hi"
+        await ana.send({"event": "forever", "id": 104})
+        await ana.receive(lambda frame: frame.get("id") == 104 and "item" in frame)
 
 
 async def test_shutdown_ends_a_stream() -> None:

@@ -56,7 +56,7 @@ def test_every_close_code_and_whether_to_reconnect() -> None:
     ("limit", "value"),
     [
         ("a message", f"{Settings().max_frame:,} bytes"),
-        ("open calls of a connection", f"{Settings().max_calls}, streams included"),
+        ("open calls of a connection", f"{Settings().max_calls}"),
         ("rooms of a connection", f"{Settings().max_rooms}"),
         ("messages waiting for their handlers", f"{Settings().inbox}"),
         ("bytes waiting for the client's socket", f"{Settings().outbox // 2**20} MiB"),
