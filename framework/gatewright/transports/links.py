@@ -203,7 +203,7 @@ SMALL = 4096
 def header(size: int, *, binary: bool) -> bytes:
     """The library's header for a frame of so many bytes; a server's depends on nothing else."""
     opcode = Opcode.BINARY if binary else Opcode.TEXT
-    return WebSocketFrame(opcode, bytes(size)).serialize(mask=False)[:-size or None]
+    return WebSocketFrame(opcode, bytes(size)).serialize(mask=False)[: -size or None]
 
 
 def wire(frame: Frame) -> bytes:
