@@ -1,6 +1,7 @@
 """python-socketio's blocking client against our door, over every transport."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from queue import Queue
 from typing import Any, TypeAlias
@@ -36,9 +37,22 @@ def connect(server: Server, transports: list[str] | None) -> Iterator[Connect]:
         )
         return client
 
+    before = set(threading.enumerate())
     yield connect_client
     for client in clients:
+        client.reconnection = False
         client.shutdown()
+    left = set(threading.enumerate()) - before
+    deadline = time.monotonic() + PATIENCE
+    while any(thread.is_alive() for thread in left):
+        # It may have two threads that reconnect, of which `shutdown` knows one. They draw from
+        # `random` before each try, under the feet of the tests that come next.
+        for client in clients:
+            client._reconnect_abort and client._reconnect_abort.set()
+            if client.connected:
+                client.disconnect()
+        assert time.monotonic() < deadline, left
+        time.sleep(0.01)
 
 
 def new_client() -> Client:
