@@ -139,10 +139,19 @@ class SocketIOCodec:
         return Frame(head, attachments=frames)
 
 
-@lru_cache(maxsize=4096)
 def prefix(namespace: str) -> bytes:
     """How a packet names its namespace: the main one goes without saying."""
-    return b"" if namespace == "/" else namespace.encode() + b","
+    if namespace == "/":
+        return b""
+    # The name may be a client's invention, a megabyte of it: that is not kept.
+    return _short_prefix(namespace) if len(namespace) <= 256 else _prefix(namespace)
+
+
+def _prefix(namespace: str) -> bytes:
+    return namespace.encode() + b","
+
+
+_short_prefix = lru_cache(maxsize=4096)(_prefix)
 
 
 def arguments_of(data: Any) -> Sequence[Any]:
