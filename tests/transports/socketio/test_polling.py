@@ -157,12 +157,6 @@ async def test_a_poll_may_be_answered_while_a_post_waits_for_its_handlers() -> N
         app.story.gate.clear()
 
 
-async def test_a_late_poll_finds_nothing(app: Running) -> None:
-    client = await joined(app)
-    assert (await client.post("1")).text == "ok"
-    await gone(client, app)
-
-
 # Bodies
 
 
@@ -322,3 +316,18 @@ async def test_requests_of_http_1_0_and_keep_alive_are_the_same(app: Running) ->
     assert b"431[1]" in await reader.read()
     writer.transport.abort()
     assert (await request(app.url, target, "POST", body=b"1")).text == "ok"
+
+
+async def test_the_last_poll_may_come_after_the_goodbye(app: Running) -> None:
+    client = await joined(app)
+    assert (await client.post("1")).text == "ok"
+    reply = await client.poll()
+    assert (reply.status, reply.text) == (200, "6")
+    await gone(client, app)
+
+
+async def test_nothing_is_taken_after_the_goodbye(app: Running) -> None:
+    client = await joined(app)
+    await client.post("1")
+    reply = await client.post('42["hello"]')
+    assert (reply.status, reply.json) == (400, UNKNOWN)

@@ -310,7 +310,7 @@ async def test_a_session_that_ended_is_not_upgraded(app: Running) -> None:
     await client.post("1")
     await socket.send("5")
     assert await socket.closed() == 1008
-    assert app.sessions == 0
+    await until(lambda: app.sessions == 0)
 
 
 async def test_the_upgrade_may_be_switched_off() -> None:

@@ -20,7 +20,7 @@ from gatewright.protocol.engineio import (
 from gatewright.session import Session
 from gatewright.transports.socketio.config import SocketIO
 from gatewright.transports.socketio.polling import Polling
-from gatewright.types import DisconnectReason, Frame, Handshake, Link
+from gatewright.types import DisconnectReason, Handshake, Link
 
 __all__ = ["Engine", "EngineSocket", "Receiver", "Receivers", "new_id"]
 
@@ -30,6 +30,9 @@ TRANSPORT_CLOSE: Final = DisconnectReason(CloseCode.GOING_AWAY, "transport close
 TRANSPORT_ERROR: Final = DisconnectReason(CloseCode.GOING_AWAY, "transport error", resumable=True)
 PING_TIMEOUT: Final = DisconnectReason(CloseCode.GOING_AWAY, "ping timeout", resumable=True)
 SHUTTING_DOWN: Final = DisconnectReason(CloseCode.RESTART, "server shutting down", resumable=True)
+LAST_POLL: Final = 1.0
+"""Seconds in which the last poll of a client may arrive that has said goodbye."""
+
 PARSE_ERROR: Final = DisconnectReason(CloseCode.PROTOCOL_ERROR, "parse error")
 
 
@@ -117,6 +120,8 @@ class EngineSocket:
         """Whether nothing is received any more; what was queued before may still leave."""
         self.reading: bool = True
         """False while we are the ones who don't listen."""
+        self.left: bool = False
+        """Whether the client has said goodbye while it polled."""
         self.broken: bool = False
         """Whether the client has sent what is no packet."""
         self._engine = engine
@@ -179,13 +184,23 @@ class EngineSocket:
             return self._message(data, 0)
         elif kind == PacketType.CLOSE:
             if self.polling is not None:
-                # A poll that waits is sent home; the reference does so with NOOP.
-                self.lose(TRANSPORT_CLOSE, NOOP)
+                self._leave(self.polling)
             else:
                 self.close(TRANSPORT_CLOSE)
         elif kind != PacketType.NOOP:
             raise PayloadError(f"expected a message, a pong or a close, got type {kind}")
         return None
+
+    def _leave(self, polling: Polling) -> None:
+        """The client has said goodbye; its poll is sent home, by the reference's NOOP."""
+        self.left = True
+        self._end(TRANSPORT_CLOSE)
+        self.outbox.lose()
+        if polling.farewell(NOOP):
+            self.forget()
+        else:
+            # It is under way, on another connection than the goodbye.
+            self._timer = self._loop.call_later(LAST_POLL, self.forget)
 
     async def wait(self, busy: Session) -> None:
         """Wait until a connection has room for another message."""
@@ -251,13 +266,13 @@ class EngineSocket:
         else:
             self.close(PARSE_ERROR)
 
-    def lose(self, reason: DisconnectReason, last: Frame = CLOSE) -> None:
-        """The transport is gone, and with it what is queued; a poll that waits gets `last`."""
+    def lose(self, reason: DisconnectReason) -> None:
+        """The transport is gone, and with it what is queued; a poll that waits learns of it."""
         if not self.closed:
             self._end(reason)
             self.outbox.lose()
             if self.polling is not None:
-                self.polling.finish(last)
+                self.polling.finish(CLOSE)
             self.forget()
 
     def forget(self) -> None:

@@ -120,7 +120,9 @@ async def poll(socket: EngineSocket, exchange: Exchange, engine: Engine) -> None
         socket.lose(TRANSPORT_ERROR)
         return
     polling.answered(frames)
-    if frames[-1] is CLOSE:
+    if socket.left:
+        socket.forget()
+    elif frames[-1] is CLOSE:
         # Also of a session whose outbox has said goodbye by itself, to a client that was too slow.
         socket.lose(TRANSPORT_CLOSE)
         socket.forget()
@@ -137,6 +139,9 @@ async def post(socket: EngineSocket, exchange: Exchange, limit: int) -> None:
     polling = socket.polling
     assert polling is not None
     binary = exchange.request.headers.get("content-type") == "application/octet-stream"
+    if socket.left:
+        await exchange.answer(400, refusal_body(Refusal.UNKNOWN_SESSION), "application/json")
+        return
     if polling.posting or binary:
         socket.lose(TRANSPORT_ERROR)
         await exchange.answer(400, b"")

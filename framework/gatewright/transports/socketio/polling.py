@@ -119,6 +119,14 @@ class Polling:
         if self._poll is not None and not self._poll.done():
             self._poll.set_result([NOOP])
 
+    def farewell(self, last: Frame) -> bool:
+        """Answer one more request by `last`; False if that is still to come."""
+        waiting = self.pending
+        self._frames, self._size = [last], 0
+        self._answer()
+        self._wake()
+        return waiting
+
     def finish(self, last: Frame | None = None) -> list[Frame]:
         """Nothing is polled any more; hands out what has waited.
 
