@@ -3,6 +3,7 @@
 import asyncio
 import json
 import tracemalloc
+from collections.abc import AsyncGenerator
 
 import pytest
 from starlette.types import Message
@@ -21,7 +22,7 @@ from gatewright import (
 )
 from gatewright.transports.socketio import SocketIO
 from tests._support.server import serve
-from tests.transports.socketio.app import running, until
+from tests.transports.socketio.app import Running, running, until
 from tests.transports.socketio.clients import Client, Closed, Poller, Socket
 from tests.transports.socketio.requests import request, start
 
@@ -66,73 +67,81 @@ class Asking:
         return "yes"
 
 
+@pytest.fixture(scope="module")
+async def url() -> AsyncGenerator[str]:
+    async with serve(Gatewright([Asking, Secrets])) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+async def app() -> AsyncGenerator[Running]:
+    async with running() as started:
+        yield started
+
+
 async def opened(url: str) -> Socket:
     client = await Socket.open(url)
     await client.join()
     return client
 
 
-async def test_nobody_answers_for_somebody_else() -> None:
-    async with serve(Gatewright([Asking, Secrets])) as url:
-        ana, eve = await opened(url), await opened(url)
-        await ana.send('421["ask me"]')
-        packet = str(await ana.receive())
-        id = int(packet[2 : packet.index("[")])
-        await eve.send(f'43{id}["eve"]', *(f'43{number}["eve"]' for number in range(20)))
-        assert await eve.call("are you there") == ["yes"]
-        await ana.send(f'43{id}["ana"]')
-        assert await ana.receive() == '431["ana"]'
-        # A second answer is nobody's.
-        await ana.send(f'43{id}["again"]')
-        assert await ana.call("are you there") == ["yes"]
-        ana.abort()
-        eve.abort()
+async def test_nobody_answers_for_somebody_else(url: str) -> None:
+    ana, eve = await opened(url), await opened(url)
+    await ana.send('421["ask me"]')
+    packet = str(await ana.receive())
+    id = int(packet[2 : packet.index("[")])
+    await eve.send(f'43{id}["eve"]', *(f'43{number}["eve"]' for number in range(20)))
+    assert await eve.call("are you there") == ["yes"]
+    await ana.send(f'43{id}["ana"]')
+    assert await ana.receive() == '431["ana"]'
+    # A second answer is nobody's.
+    await ana.send(f'43{id}["again"]')
+    assert await ana.call("are you there") == ["yes"]
+    ana.abort()
+    eve.abort()
 
 
-async def test_nobody_takes_the_room_of_somebody_else() -> None:
-    async with serve(Gatewright([Asking, Secrets])) as url:
-        ana = await Socket.open(url)
-        sid = (await ana.join())["sid"]
-        eve = await opened(url)
-        (error,) = await eve.call("room", sid)
-        assert error["code"] in {"invalid", "forbidden"}
-        # The transport's session id is no room of anybody.
-        assert await eve.call("room", ana.sid) == [None]
-        ana.abort()
-        eve.abort()
+async def test_nobody_takes_the_room_of_somebody_else(url: str) -> None:
+    ana = await Socket.open(url)
+    sid = (await ana.join())["sid"]
+    eve = await opened(url)
+    (error,) = await eve.call("room", sid)
+    assert error["code"] in {"invalid", "forbidden"}
+    # The transport's session id is no room of anybody.
+    assert await eve.call("room", ana.sid) == [None]
+    ana.abort()
+    eve.abort()
 
 
-async def test_a_namespace_is_guarded_whatever_else_was_joined() -> None:
-    async with serve(Gatewright([Asking, Secrets])) as url:
-        eve = await opened(url)
-        for packet in ("40/secret/ana,", '40/secret/ana,{"token":["right"]}'):
-            await eve.send(packet)
-            assert str(await eve.receive()).startswith("44/secret/ana,")
-        await eve.send('42/secret/ana,["tell"]')
-        assert await eve.call("are you there") == ["yes"]
-        await eve.send('42/secret/ben,["tell"]')
-        assert await eve.closed() == 1002
+async def test_a_namespace_is_guarded_whatever_else_was_joined(url: str) -> None:
+    eve = await opened(url)
+    for packet in ("40/secret/ana,", '40/secret/ana,{"token":["right"]}'):
+        await eve.send(packet)
+        assert str(await eve.receive()).startswith("44/secret/ana,")
+    await eve.send('42/secret/ana,["tell"]')
+    assert await eve.call("are you there") == ["yes"]
+    await eve.send('42/secret/ben,["tell"]')
+    assert await eve.closed() == 1002
 
 
 @pytest.mark.parametrize(
     "name", ["__proto__", "constructor", "a/../b", "..", "%2e%2e", "a%2Fb", "a,b", "a\x00", "~x"]
 )
-async def test_odd_names_of_namespaces_are_one_s_own(name: str) -> None:
-    async with serve(Gatewright([Asking, Secrets])) as url:
-        ana, eve = await opened(url), await opened(url)
-        await ana.send('40/secret/ana,{"token":"right"}')
-        assert str(await ana.receive()).startswith("40/secret/ana,")
-        await eve.send(f'40/secret/{name},{{"token":"right"}}')
-        answer = await told(eve)
-        if answer.startswith("40"):
-            await eve.send(f'42/secret/{name},["tell"]')
-            assert (await told(eve)).startswith(f"42/secret/{name},")
-        else:
-            assert answer[:2] in {"44", "no"}
-        # Ana has heard nothing of it: her answer is the next that she gets.
-        assert await ana.call("are you there") == ["yes"]
-        ana.abort()
-        eve.abort()
+async def test_odd_names_of_namespaces_are_one_s_own(url: str, name: str) -> None:
+    ana, eve = await opened(url), await opened(url)
+    await ana.send('40/secret/ana,{"token":"right"}')
+    assert str(await ana.receive()).startswith("40/secret/ana,")
+    await eve.send(f'40/secret/{name},{{"token":"right"}}')
+    answer = await told(eve)
+    if answer.startswith("40"):
+        await eve.send(f'42/secret/{name},["tell"]')
+        assert (await told(eve)).startswith(f"42/secret/{name},")
+    else:
+        assert answer[:2] in {"44", "no"}
+    # Ana has heard nothing of it: her answer is the next that she gets.
+    assert await ana.call("are you there") == ["yes"]
+    ana.abort()
+    eve.abort()
 
 
 async def told(client: Client) -> str:
@@ -184,26 +193,27 @@ async def name_much(url: str, number: int) -> None:
         "",
     ],
 )
-async def test_odd_queries_are_refused(query: str) -> None:
-    async with running() as app:
-        for method in ("GET", "POST"):
-            reply = await request(app.url, f"/socket.io/?{query}", method)
-            assert reply.status == 400
-            assert set(reply.json) == {"code", "message"}
-        assert app.sessions == 0
+async def test_odd_queries_are_refused(app: Running, query: str) -> None:
+    sessions = set(app.engine.sockets)
+    for method in ("GET", "POST"):
+        reply = await request(app.url, f"/socket.io/?{query}", method)
+        assert reply.status == 400
+        assert set(reply.json) == {"code", "message"}
+    assert set(app.engine.sockets) <= sessions
 
 
-async def test_a_session_id_is_no_key_to_more_than_its_session() -> None:
+async def test_a_session_id_is_no_key_to_more_than_its_session(app: Running) -> None:
     """Who knows it can speak in its name, as with every Socket.IO server; no one learns it."""
-    async with running() as app:
-        ana = await Poller.open(app.url)
-        body = await ana.join()
-        said = json.dumps([body, await ana.call("echo", "x")])
-        assert ana.sid not in said
-        eve = await Poller.open(app.url)
-        await eve.join()
-        await eve.send('421["join","room"]')
-        assert ana.sid not in str(await eve.receive())
+    ana = await Poller.open(app.url)
+    body = await ana.join()
+    said = json.dumps([body, await ana.call("echo", "x")])
+    assert ana.sid not in said
+    eve = await Poller.open(app.url)
+    await eve.join()
+    await eve.send('421["join","room"]')
+    assert ana.sid not in str(await eve.receive())
+    for each in (ana, eve):
+        await each.send("1")
 
 
 async def test_requests_that_dribble_in_are_read_to_their_end() -> None:

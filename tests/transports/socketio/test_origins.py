@@ -1,9 +1,11 @@
 """Which pages may: CORS for the requests, the origin of WebSockets."""
 
+from collections.abc import AsyncGenerator
+
 import pytest
 from websockets.exceptions import InvalidStatus
 
-from tests.transports.socketio.app import running
+from tests.transports.socketio.app import Running, running
 from tests.transports.socketio.clients import Poller, Socket
 from tests.transports.socketio.requests import Reply, request
 
@@ -70,31 +72,41 @@ async def test_a_browser_names_no_origin_when_its_own_page_gets_something() -> N
         assert (reply.status, shared(reply)) == (200, {})
 
 
+@pytest.fixture(scope="module")
+async def strict() -> AsyncGenerator[Running]:
+    """An application that one other page may use."""
+    async with running(origins=(NAMED,)) as app:
+        yield app
+
+
 @pytest.mark.parametrize("origin", [FOREIGN, "null", "http://127.0.0.1", ""])
 @pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS"])
-async def test_a_foreign_page_is_refused(origin: str, method: str) -> None:
-    async with running(origins=(NAMED,)) as app:
-        client = await Poller.open(app.url)
-        for target in (POLLING, client.target("polling", sid=client.sid)):
-            reply = await request(app.url, target, method, headers={"origin": origin})
-            assert reply.status == 403
-            assert reply.json == {"code": 4, "message": "this origin is not allowed"}
-            assert shared(reply) == {}
-        # Nothing of it has reached the session.
-        assert await client.join()
-        assert app.sessions == 1
+async def test_a_foreign_page_is_refused(strict: Running, origin: str, method: str) -> None:
+    client = await Poller.open(strict.url)
+    sessions = set(strict.engine.sockets)
+    for target in (POLLING, client.target("polling", sid=client.sid)):
+        reply = await request(strict.url, target, method, headers={"origin": origin})
+        assert reply.status == 403
+        assert reply.json == {"code": 4, "message": "this origin is not allowed"}
+        assert shared(reply) == {}
+    # Nothing of it has reached the session, or made another one.
+    assert await client.join()
+    await client.send("1")
+    assert set(strict.engine.sockets) <= sessions
 
 
 @pytest.mark.parametrize("sid", [None, "", "known"])
 @pytest.mark.parametrize("origin", [FOREIGN, "null"])
-async def test_a_foreign_page_gets_no_websocket(sid: str | None, origin: str) -> None:
-    async with running(origins=(NAMED,)) as app:
-        client = await Poller.open(app.url)
-        path = "/socket.io/" + ("" if sid is None else f"?sid={client.sid if sid else ''}")
-        with pytest.raises(InvalidStatus) as caught:
-            await Socket.dial(app.url, path, origin=origin)
-        assert caught.value.response.status_code == 403
-        assert app.sessions == 1
+async def test_a_foreign_page_gets_no_websocket(
+    strict: Running, sid: str | None, origin: str
+) -> None:
+    client = await Poller.open(strict.url)
+    sessions = set(strict.engine.sockets)
+    path = "/socket.io/" + ("" if sid is None else f"?sid={client.sid if sid else ''}")
+    with pytest.raises(InvalidStatus) as caught:
+        await Socket.dial(strict.url, path, origin=origin)
+    assert caught.value.response.status_code == 403
+    assert set(strict.engine.sockets) <= sessions
 
 
 @pytest.mark.parametrize("path", ["/socket.io/", "/socket.io/?sid="])

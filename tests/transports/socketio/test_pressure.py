@@ -202,4 +202,6 @@ async def test_a_crowd_comes_and_goes(transport: Transport) -> None:
                     each.abort()
                 else:
                     await each.send("1")
+                    # The last one of a client that says goodbye.
+                    await each.closed()
             await empty(app, before)

@@ -10,7 +10,7 @@ import pytest
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
-from gatewright.transports.socketio import SocketIO
+from gatewright.transports.socketio import SocketIO, engine
 from gatewright.transports.websocket import NOT_STARTED
 from tests._support.remains import journal
 from tests._support.server import serve
@@ -46,6 +46,12 @@ PACKETS: list[list[str | bytes]] = [
     ["1"],
     ["nonsense"],
 ]
+
+
+@pytest.fixture(autouse=True)
+def _nobody_waits_for_a_last_poll(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client that has said goodbye is remembered for a moment, which these do not need."""
+    monkeypatch.setattr(engine, "LAST_POLL", 0.05)
 
 
 class Guest:
