@@ -31,7 +31,7 @@ __all__ = ["main", "run"]
 RESERVED = ["connect", "disconnect", "newListener"]
 NAMESPACES = ["", "", "", "/chat,", "/lab/7,", "/a?b=c,", "/", "/chat", "//,", "/\x00,", "/é,"]
 TOKENS = [*"0123456/,-[]{}\"'\\", "\x1e", "_placeholder", '"num":', "9" * 30, "\ud800", "٣", "\n"]
-TOKENS += [r"\ud800", r"\udc00\ud800", r"\\ud800", '{"_placeholder":true,"num":0}']
+ESCAPES = [r"\ud800", r"\udc00\ud800", r"\\ud800", '{"_placeholder":true,"num":0}']
 HEADS = [b"\xa4type", b"\xa3nsp", b"\xa4data", b"\xa2id", b"\x82", b"\x84", b"\xd4\0\0", b"\xd7\0"]
 
 
@@ -81,7 +81,8 @@ class Making:
         for _ in range(rng.choice([0, 0, 0, 1, 1, 2, 5])):
             at = rng.randrange(len(text) + 1)
             end = min(len(text), at + rng.choice([0, 0, 1, 3, 20]))
-            put = rng.choice(["", rng.choice(TOKENS), chr(rng.randrange(0x250)), text[at:end] * 2])
+            token = rng.choice(rng.choice([TOKENS, ESCAPES]))
+            put = rng.choice(["", token, chr(rng.randrange(0x250)), text[at:end] * 2])
             text = text[:at] + put + text[end:]
         if rng.random() < 0.002:
             text = '2["say",' + rng.choice(["[", '{"a":', '["a",{"b":']) * 20_000

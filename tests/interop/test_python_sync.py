@@ -48,7 +48,8 @@ def connect(server: Server, transports: list[str] | None) -> Iterator[Connect]:
         # It may have two threads that reconnect, of which `shutdown` knows one. They draw from
         # `random` before each try, under the feet of the tests that come next.
         for client in clients:
-            client._reconnect_abort and client._reconnect_abort.set()
+            if client._reconnect_abort is not None:
+                client._reconnect_abort.set()
             if client.connected:
                 client.disconnect()
         assert time.monotonic() < deadline, left
