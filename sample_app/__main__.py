@@ -35,7 +35,13 @@ def main(arguments: list[str] | None = None) -> int:
         host = f"[{chosen.host}]" if ":" in chosen.host else chosen.host
         print(f"Miaou is at http://{host}:{port}/ (Ctrl+C ends it)", flush=True)
         server = uvicorn.Server(
-            uvicorn.Config(build(chosen.database), log_level="warning", lifespan="on")
+            uvicorn.Config(
+                build(chosen.database),
+                log_level="warning",
+                lifespan="on",
+                # Inside a Starlette application it is this class that lets us at the socket.
+                ws="gatewright.server:WebSocketProtocol",
+            )
         )
         with contextlib.suppress(KeyboardInterrupt):
             server.run(sockets=[listener])

@@ -10,6 +10,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from gatewright import Gatewright, Rate, Settings
+from gatewright.transports.socketio import SocketIO
 from sample_app.headers import SecurityHeaders
 from sample_app.miaou.gateway import MiaouGateway
 from sample_app.miaou.identity import authenticate
@@ -48,4 +49,6 @@ def make_realtime(database: Path) -> Gatewright:
         authenticate=authenticate,
         # Nobody types faster; what is over it is answered `too_many`, and the page shows it.
         settings=Settings(event_rates={"say": Rate(2, 10), "create": Rate(0.2, 5)}),
+        # For clients that are not our page. Each event then ends with an additional argument.
+        socketio=SocketIO(recovery=True),
     )

@@ -10,6 +10,8 @@ from gatewright import (
     gateway,
     on,
     on_disconnect,
+    on_end,
+    on_resume,
 )
 from sample_app.miaou.errors import AlreadyRegistered, MiaouError
 from sample_app.miaou.events import (
@@ -47,8 +49,8 @@ class MiaouGateway:
     @on("register")
     async def register(self, connection: Connection, registration: Registration) -> Welcome:
         """The first call of a page, and again after each reconnect: back in all its rooms."""
-        if connection.user is not None:
-            raise AlreadyRegistered(connection.principal.nickname)
+        if (known := self.people.who(connection.id)) is not None:
+            raise AlreadyRegistered(known.nickname)
         person = await self.people.register(
             connection.id, registration.nickname, registration.secret
         )
@@ -60,11 +62,26 @@ class MiaouGateway:
         return Welcome(person, rooms, await self.people.talks(person))
 
     @on_disconnect
-    async def goodbye(self, connection: Connection) -> None:
-        person = self.people.release(connection.id)
+    async def lost(self, connection: Connection) -> None:
+        person = self.people.who(connection.id)
         if person is not None:
             for channel in connection.rooms:
                 await self.exit(connection, person, room_of(channel))
+
+    @on_resume
+    async def back(self, connection: Connection) -> None:
+        """A Socket.IO client is back in its rooms by itself; the others hear of it."""
+        person = self.people.who(connection.id)
+        if person is not None:
+            for channel in connection.rooms:
+                room = room_of(channel)
+                if person not in await self.here(room, but=connection.id):
+                    await self.emitter.to(channel).emit(Came(room, person))
+
+    @on_end
+    async def goodbye(self, connection: Connection) -> None:
+        """Now the nickname is free. Of a WebSocket this is the same moment as `lost`."""
+        self.people.release(connection.id)
 
     @on("ping")
     async def ping(self) -> None:

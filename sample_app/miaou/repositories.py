@@ -35,6 +35,12 @@ class Persons:
         )
         return Person(_only(rows)[0], nickname)
 
+    async def find(self, secret: bytes) -> Person | None:
+        rows = await self.database.execute_fetchall(
+            "SELECT id, nickname FROM person WHERE secret = ?", (secret,)
+        )
+        return next((Person(*row) for row in rows), None)
+
     async def exists(self, person: int) -> bool:
         query = "SELECT EXISTS (SELECT 1 FROM person WHERE id = ?)"
         return bool(_only(await self.database.execute_fetchall(query, (person,)))[0])

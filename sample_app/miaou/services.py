@@ -42,7 +42,7 @@ class People:
         the server has noticed that its old connection is dead.
         """
         nickname = clean_name(nickname, "A nickname")
-        digest = sha256(secret.encode()).digest()
+        digest = digest_of(secret)
         holders = self._holders.setdefault(fold(nickname), {})
         if any(holder != digest for holder in holders.values()):
             raise NicknameTaken(nickname)
@@ -55,6 +55,14 @@ class People:
             raise
         self._connected[connection] = person
         return person
+
+    async def recognize(self, secret: str) -> Person | None:
+        """Who has this secret. That they are here, under their nickname, only `register` says."""
+        return await self._persons.find(digest_of(secret))
+
+    def who(self, connection: str) -> Person | None:
+        """The person who has registered on a connection."""
+        return self._connected.get(connection)
 
     def release(self, connection: str) -> Person | None:
         """Take note that a connection is gone; returns who it was."""
@@ -149,6 +157,10 @@ class Chat:
     async def check_member(self, person: Person, room: int) -> None:
         if not await self._rooms.is_member(room, person.id):
             raise NotAMember
+
+
+def digest_of(secret: str) -> bytes:
+    return sha256(secret.encode("utf-8", "replace")).digest()
 
 
 def fold(name: str) -> str:

@@ -61,8 +61,8 @@ async def _run(
 async def run_in_browser(block: Block, output: str, url: Url) -> None:
     """Run a page or a script in Chromium and wait for as many lines as it must log.
 
-    A script runs on a page of the server; a page is shown as if the server had it, together with
-    the `/socket.io.min.js` that it may load.
+    A script runs on a page of the server; a page takes that one's place, and may load
+    `/socket.io.min.js`.
     """
     logged: list[str] = []
     enough = asyncio.Event()
@@ -73,27 +73,22 @@ async def run_in_browser(block: Block, output: str, url: Url) -> None:
         if len(logged) >= wanted:
             enough.set()
 
-    async def show(route: Route) -> None:
-        await route.fulfill(body=_addressed(block, url), content_type="text/html")
-
     async def client(route: Route) -> None:
         await asyncio.to_thread(install)
         await route.fulfill(path=CLIENT, content_type="text/javascript")
 
     async with chromium() as browser:
         page = await browser.new_page()
-        script = block.language == "js"
-        if script:
-            await page.goto(url)
+        await page.goto(url)
         # Not what the browser itself remarks: it looks for an icon that none of our apps has.
         page.on("console", lambda message: log(message.text) if message.type == "log" else None)
         page.on("pageerror", lambda error: log(str(error)))
-        if script:
+        if block.language == "js":
             await page.add_script_tag(content=_addressed(block, url))
         else:
-            await page.route("**/page.html", show)
             await page.route("**/socket.io.min.js", client)
-            await page.goto(f"{url}/page.html")
+            # A page that a route made up would be no local one: no local WebSockets for it.
+            await page.set_content(_addressed(block, url))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(10):
                 await enough.wait()

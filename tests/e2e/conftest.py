@@ -59,9 +59,13 @@ class Tunnel:
 
     def clear(self) -> None:
         """Let new connections through; what was stuck stays lost."""
+        self.cut()
+        self._passable.set()
+
+    def cut(self) -> None:
+        """End what is open now, for both sides to see."""
         for pipe in self._pipes:
             pipe.cancel()
-        self._passable.set()
 
     @contextlib.asynccontextmanager
     async def dig(self) -> AsyncGenerator[Url, None]:
