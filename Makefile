@@ -80,6 +80,7 @@ bench: $(DEV) $(BENCH) ## measure against the peers (benchmarks/README.md; minut
 .PHONY: fuzz
 fuzz: $(DEV) ## a million mutated frames into the codecs, fifty thousand into a running server
 	$(BIN)/python -m tests.fuzz.codec --frames 1000000
+	$(BIN)/python -m tests.fuzz.socketio --packets 1000000
 	$(BIN)/python -m tests.fuzz.sockets --frames 50000
 
 .PHONY: churn
