@@ -163,9 +163,9 @@ class Gatewright:
             stack.push_async_callback(container.aclose)
             namespaces = self._blueprint.namespaces
             templates = {path: each.template for path, each in namespaces.items()}
-            node = Node(
-                self.settings, self._backplane or Memory(), (*self._codecs, self._format), templates
-            )
+            codecs = (*self._codecs, self._format)
+            backplane = self._backplane or Memory()
+            node = Node(self.settings, backplane, codecs, templates, self._states)
             await node.start()
             stack.push_async_callback(node.stop)
             self.emitter.attach(node)

@@ -1,6 +1,7 @@
 """Opens connections and hands their events to the plans of their namespace."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from secrets import token_urlsafe
@@ -32,6 +33,9 @@ from gatewright.session import Entrance, Session
 from gatewright.types import DisconnectReason, Frame, Handshake, Identity
 
 __all__ = ["Dispatcher", "NoSuchPath", "Opening", "Way"]
+
+
+logger: logging.Logger = logging.getLogger("gatewright")
 
 
 class NoSuchPath(Exception):
@@ -194,7 +198,7 @@ class Dispatcher:
                 async with open_level(context, level, namespace.guards.level):
                     await namespace.guards.check(context)
         except BaseException as error:
-            await level.aclose(error)
+            await close(level, error)
             if isinstance(error, TimeoutError) and limit.expired():
                 raise EventError(ErrorCode.TIMEOUT, "opening took too long") from None
             failed = stray(error) if isinstance(error, asyncio.CancelledError) else error
@@ -257,7 +261,11 @@ class Dispatcher:
         """Take over a session that nobody else has or takes."""
         backplane, namespace = self.node.backplane, record.namespace
         key = hash_secret(ticket.secret)
-        connection = self._connection(path, opening, way, record)
+        try:
+            connection = self._connection(path, opening, way, record)
+        except Exception:
+            logger.exception("%s of %s: its state is not what it was", record.id, namespace)
+            return None
         revoked = await self._revoked(path, connection, record.rooms)
         resumption = await backplane.resume(namespace, key, ticket.after, revoked)
         if resumption is None:
@@ -282,7 +290,9 @@ class Dispatcher:
         for room in rooms:
             try:
                 await connection.admit(room)
-            except EventError:
+            except Exception as error:
+                if not isinstance(error, EventError):
+                    logger.exception("%r: authorize_room failed", connection)
                 revoked.append(room)
         return revoked
 
@@ -373,3 +383,11 @@ class Dispatcher:
 
 def _is_identity(value: object) -> TypeGuard[Identity[Any] | None]:
     return value is None or isinstance(value, Identity)
+
+
+async def close(level: Level, error: BaseException) -> None:
+    """Close what an opening has opened; what fails at that must not hide why it ended."""
+    try:
+        await level.aclose(error)
+    except Exception:
+        logger.exception("the resources of an opening failed to close")

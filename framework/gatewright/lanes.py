@@ -134,6 +134,7 @@ class Lanes:
     async def finish(self, limit: float) -> None:
         """End the streams and handle what waits; after `limit` seconds the rest is cancelled."""
         self.over = self._ending = True
+        self._make_room()
         for stream, call in self._streams.items():
             # A second cancel would break off the clean-up that the client's has begun.
             if not call.cancelled:
@@ -243,7 +244,11 @@ class Lanes:
                             # The generator swallowed it, and would go on for ever.
                             raise asyncio.CancelledError
                         frame = self._replies.item(call_id, plan.event, item)
+                        position = self._connection.position
                         await outbox.room(frame.size)
+                        if codec.positioned and self._connection.position != position:
+                            # Others were sent meanwhile: a client's offset never goes back.
+                            frame = self._replies.item(call_id, plan.event, item)
                         if outbox.closing:
                             # Nobody hears the rest, and not every generator ever waits.
                             break

@@ -35,6 +35,9 @@ INVALID_NAMESPACE: Final = "Invalid namespace"
 CLIENT_LEFT: Final = DisconnectReason(CloseCode.NORMAL, "client namespace disconnect")
 NEVER_CONNECTED: Final = DisconnectReason(CloseCode.OPEN_TIMEOUT, "no namespace joined")
 
+MAX_NAMESPACE: Final = 1024
+"""Characters of a namespace's name: some of them are kept long after their clients."""
+
 CONNECTS: Final = Rate(20, 100)
 """CONNECT packets of one client: each asks guards, and perhaps a database."""
 
@@ -55,7 +58,7 @@ class Client:
         self._codec = codec
         self._decoder: Decoder = JsonDecoder() if config.parser == "json" else MsgpackDecoder()
         self._channels: dict[str, Channel] = {}
-        self._left: set[str] = set()
+        self._left: dict[str, None] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         loop = asyncio.get_running_loop()
         self._loop = loop
@@ -105,6 +108,8 @@ class Client:
 
     def _unjoined(self, packet: Packet) -> None:
         if packet.type == PacketType.CONNECT:
+            if len(packet.namespace) > MAX_NAMESPACE:
+                raise PayloadError(f"a namespace has at most {MAX_NAMESPACE} characters")
             self._connect(packet.namespace, packet.data)
         elif packet.namespace not in self._left or packet.type == PacketType.CONNECT_ERROR:
             raise PayloadError(f"{packet.namespace} is not connected")
@@ -119,8 +124,9 @@ class Client:
     def forget(self, channel: Channel) -> None:
         if self._channels.get(channel.namespace) is channel:
             del self._channels[channel.namespace]
-            if len(self._left) < self._config.max_namespaces:
-                self._left.add(channel.namespace)
+            self._left[channel.namespace] = None
+            if len(self._left) > self._config.max_namespaces:
+                del self._left[next(iter(self._left))]
             if not self._channels and not self._socket.closed:
                 self._timer.cancel()
                 self._timer = self._loop.call_later(
@@ -129,9 +135,10 @@ class Client:
 
     def _connect(self, namespace: str, auth: Any) -> None:
         channel = Channel(self, self._socket, self._codec, namespace)
-        if len(self._channels) >= self._config.max_namespaces or not self._connects.take(
-            self._loop.time()
-        ):
+        if not self._connects.take(self._loop.time()):
+            channel.refused(EventError(ErrorCode.TOO_MANY, "too many connections; slow down"))
+            return
+        if len(self._channels) >= self._config.max_namespaces:
             text = f"expected at most {self._config.max_namespaces} namespaces"
             channel.refused(EventError(ErrorCode.TOO_MANY, text))
             return
@@ -159,7 +166,7 @@ class Client:
             client=request.client,
         )
         self._channels[namespace] = channel
-        self._left.discard(namespace)
+        self._left.pop(namespace, None)
         task = self._loop.create_task(self._serve(channel, path, handshake, converted, ticket))
         self._tasks.add(task)
         task.add_done_callback(self._served)
@@ -180,16 +187,26 @@ class Client:
             except EventError as error:
                 channel.refused(error)
                 return
+            except Exception:
+                logger.exception("%r: opening failed", self._socket)
+                channel.refused(EventError(ErrorCode.INTERNAL, "internal error"))
+                return
             if channel.closing or dispatcher.stopping:
                 # The client has left meanwhile.
                 channel.close(CloseCode.RESTART, "server shutting down")
                 await opening.level.aclose()
                 return
+            limit = asyncio.timeout(dispatcher.node.settings.open_timeout)
             try:
-                session, resumed = await self._begin(channel, path, opening, ticket)
+                async with limit:
+                    session, resumed = await self._begin(channel, path, opening, ticket)
             except Exception as error:
-                logger.exception("%r: no connection could be made", self._socket)
-                channel.refused(EventError(ErrorCode.INTERNAL, "internal error"))
+                if limit.expired():
+                    # Not refused: it is to try again.
+                    channel.close(CloseCode.OPEN_TIMEOUT, "opening took too long")
+                else:
+                    logger.exception("%r: no connection could be made", self._socket)
+                    channel.refused(EventError(ErrorCode.INTERNAL, "internal error"))
                 await opening.level.aclose(error)
                 return
             channel.session = session

@@ -168,8 +168,8 @@ class EngineDoor:
                 raise Refused(Refusal.FORBIDDEN) from None
             if allowed is False:
                 raise Refused(Refusal.FORBIDDEN)
-            if engine.stopping:
-                raise _Unavailable("The server stops.")
+        if engine.stopping:
+            raise _Unavailable("The server stops.")
         if request.query.get("EIO") != REVISION:
             raise Refused(Refusal.UNSUPPORTED_VERSION)
 

@@ -128,6 +128,7 @@ class EngineSocket:
         self._observers = engine.flusher.observers
         self._loop = asyncio.get_running_loop()
         self._heard = True
+        self._pinged = False
         config = engine.config
         upgrades = self.polling is not None and config.upgrades and "websocket" in config.transports
         self.outbox.push(
@@ -223,12 +224,17 @@ class EngineSocket:
     # Heartbeats
 
     def _ping(self) -> None:
-        self._heard = False
+        if not self._pinged:
+            # The answer to a second one may be the late answer to the first.
+            self._receiver.pinged()
+        self._pinged, self._heard = True, False
         self.outbox.push(PING)
-        self._receiver.pinged()
         self._timer = self._loop.call_later(self._engine.config.ping_timeout, self._missed)
 
     def _ponged(self) -> None:
+        if not self._pinged:
+            return
+        self._pinged = False
         self._receiver.ponged()
         self._timer.cancel()
         self._timer = self._loop.call_later(self._engine.config.ping_interval, self._ping)

@@ -85,6 +85,10 @@ class Exchange:
         return headers
 
 
+PACKETS = 100
+"""Packets of one body that are taken before others get their turn."""
+
+
 async def poll(socket: EngineSocket, exchange: Exchange, engine: Engine) -> None:
     """Answer a GET when there is something to say; one that the client gave up ends the session."""
     polling = socket.polling
@@ -100,6 +104,11 @@ async def poll(socket: EngineSocket, exchange: Exchange, engine: Engine) -> None
         gone = asyncio.ensure_future(_gone(exchange.receive))
         try:
             await asyncio.wait([cast(Any, answer), gone], return_when=asyncio.FIRST_COMPLETED)
+        except BaseException:
+            # Middleware has lost its patience: what is sent from here on must not go this way.
+            answer.cancel()
+            socket.lose(TRANSPORT_ERROR)
+            raise
         finally:
             left = gone.done()
             gone.cancel()
@@ -116,9 +125,11 @@ async def poll(socket: EngineSocket, exchange: Exchange, engine: Engine) -> None
     headers = cookie_headers(engine.config, socket.id) if new else None
     try:
         await exchange.answer(200, encode_payload(frames), headers=headers)
-    except OSError:
+    except BaseException as error:
         socket.lose(TRANSPORT_ERROR)
-        return
+        if isinstance(error, OSError):
+            return
+        raise
     polling.answered(frames)
     if socket.left:
         socket.forget()
@@ -160,7 +171,9 @@ async def post(socket: EngineSocket, exchange: Exchange, limit: int) -> None:
         except PayloadError:
             socket.fail()
             packets = []
-        for packet in packets:
+        for index, packet in enumerate(packets):
+            if index % PACKETS == PACKETS - 1:
+                await asyncio.sleep(0)
             if (busy := socket.receive(packet)) is not None:
                 await socket.wait(busy)
     finally:
