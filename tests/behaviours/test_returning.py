@@ -6,7 +6,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from websockets.exceptions import ConnectionClosedOK
+from msgspec import Struct
+from websockets.exceptions import ConnectionClosed, ConnectionClosedOK
 
 from gatewright import (
     Connection,
@@ -15,8 +16,10 @@ from gatewright import (
     Handshake,
     Identity,
     Settings,
+    State,
     authorize_room,
     gateway,
+    on,
     on_resume,
 )
 from gatewright.transports.socketio import SocketIO
@@ -223,6 +226,71 @@ async def test_a_room_that_was_closed_to_it_meanwhile_is_not_replayed() -> None:
             assert await back.hear(1) == ["open"]
             assert await main.to("attic").members() == []
         assert witness.rooms[0] == ["lobby"]
+
+
+async def test_a_hook_of_the_rooms_that_fails_or_hangs_costs_the_room_or_a_second_try() -> None:
+    trouble: list[str] = []
+
+    class Guarded(chat(Witness())):  # type: ignore[misc]
+        @authorize_room
+        async def may_join(self, connection: Connection, room: str) -> bool:
+            if "hang" in trouble:
+                await asyncio.Event().wait()
+            if "raise" in trouble:
+                raise LookupError(room)
+            return True
+
+    gateway("/", emits=[Said])(Guarded)
+    async with running(Guarded, settings=Settings(open_timeout=0.2)) as (app, url):
+        async with Client.connect(url) as ana:
+            ana.cut()
+        await gone(app)
+        trouble.append("hang")
+        with pytest.raises(ConnectionClosed):
+            async with Client.connect(url, ana.ticket):
+                pass
+        trouble[:] = ["raise"]
+        async with Client.connect(url, ana.ticket) as back:
+            assert back.recovered
+            assert await app.emitter.of("/").to("lobby").members() == []
+
+
+async def test_state_travels_by_the_applications_hooks() -> None:
+    class Money:
+        def __init__(self, amount: int) -> None:
+            self.amount = amount
+
+    class Purse(Struct):
+        money: Money | None = None
+
+    seen: list[int] = []
+
+    @gateway("/", emits=[Said])
+    class Shop:
+        @on("earn")
+        async def earn(self, connection: Connection, amount: int) -> None:
+            await connection.save(Purse(Money(amount)))
+
+        @on_resume
+        async def resumed(self, purse: State[Purse]) -> None:
+            assert purse.money is not None
+            seen.append(purse.money.amount)
+
+    def decode(kind: type, value: Any) -> Any:
+        if value == 13:
+            raise ValueError("no such coin")
+        return kind(value)
+
+    options = {"enc_hook": lambda money: money.amount, "dec_hook": decode}
+    async with running(Shop, **options) as (app, url):
+        for amount, recovered in ((7, True), (13, False)):
+            async with Client.connect(url) as ana:
+                await ana.call("earn", amount)
+                ana.cut()
+            await gone(app)
+            async with Client.connect(url, ana.ticket) as back:
+                assert back.recovered is recovered
+    assert seen == [7]
 
 
 async def test_a_session_is_its_users_own() -> None:
