@@ -281,7 +281,7 @@ async def test_state_travels_by_the_applications_hooks() -> None:
             raise ValueError("no such coin")
         return kind(value)
 
-    options = {"enc_hook": lambda money: money.amount, "dec_hook": decode}
+    options: dict[str, Any] = {"enc_hook": lambda money: money.amount, "dec_hook": decode}
     async with running(Shop, **options) as (app, url):
         for amount, recovered in ((7, True), (13, False)):
             async with Client.connect(url) as ana:
