@@ -49,6 +49,7 @@ def make_realtime(database: Path) -> Gatewright:
         authenticate=authenticate,
         # Nobody types faster; what is over it is answered `too_many`, and the page shows it.
         settings=Settings(event_rates={"say": Rate(2, 10), "create": Rate(0.2, 5)}),
-        # For clients that are not our page. Each event then ends with an additional argument.
-        socketio=SocketIO(recovery=True),
+        # For clients that are not our page. Each event then ends with an additional argument; who
+        # has gone without a word is missed after seconds, and a chat's people want to see that.
+        socketio=SocketIO(recovery=True, ping_interval=5, ping_timeout=5),
     )

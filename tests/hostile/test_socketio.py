@@ -153,7 +153,7 @@ async def told(client: Client) -> str:
 
 
 async def test_names_that_nobody_serves_leave_nothing_behind() -> None:
-    """Sent back with the refusal, and then forgotten, however many and however long."""
+    """Sent back with the refusal and then forgotten, or too long to be one."""
     async with running() as app:
         tracemalloc.start()
         try:
@@ -170,9 +170,10 @@ async def test_names_that_nobody_serves_leave_nothing_behind() -> None:
 async def name_much(url: str, number: int) -> None:
     client = await Socket.open(url)
     for second in range(10):
-        await client.send(f"40/{number}/{second}/{'x' * 900_000},")
+        await client.send(f"40/{number}/{second}/{'x' * 900},")
         assert (await client.receive())[:2] == "44"
-    await client.socket.close()
+    await client.send(f"40/{number}/{'x' * 900_000},")
+    assert await client.closed() == 1002
 
 
 @pytest.mark.parametrize(
