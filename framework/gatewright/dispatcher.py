@@ -266,7 +266,7 @@ class Dispatcher:
         except Exception:
             logger.exception("%s of %s: its state is not what it was", record.id, namespace)
             return None
-        revoked = await self._revoked(path, connection, record.rooms)
+        revoked = await self._revoked(connection, record.rooms)
         resumption = await backplane.resume(namespace, key, ticket.after, revoked)
         if resumption is None:
             return None
@@ -284,7 +284,7 @@ class Dispatcher:
         self._absences.arrived(session)
         return session, missed
 
-    async def _revoked(self, path: str, connection: Connection, rooms: Sequence[str]) -> list[str]:
+    async def _revoked(self, connection: Connection, rooms: Sequence[str]) -> list[str]:
         """The rooms that a connection may not be in any more."""
         revoked: list[str] = []
         for room in rooms:

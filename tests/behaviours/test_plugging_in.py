@@ -168,7 +168,7 @@ async def test_fastapi_routes_get_what_handlers_get() -> None:
         counter.count += 1
         return counter.count
 
-    @app.get("/work/{outcome}")
+    @app.get("/job/{outcome}")
     async def work(outcome: str, unit: Annotated[Unit, Depends(gatewright.provide(Unit))]) -> str:
         unit.log.append("work")
         if outcome == "raise":
@@ -185,10 +185,10 @@ async def test_fastapi_routes_get_what_handlers_get() -> None:
         assert await ana.call("count") == 1
         assert (await http.get(f"{url}/count")).json() == 2
         assert await ana.call("count") == 3
-        assert (await http.get(f"{url}/work/fine")).json() == "fine"
+        assert (await http.get(f"{url}/job/fine")).json() == "fine"
         assert LOG == ["begin", "work", "commit"]
         LOG.clear()
-        assert (await http.get(f"{url}/work/raise")).status_code == 500
+        assert (await http.get(f"{url}/job/raise")).status_code == 500
         assert LOG == ["begin", "work", "rollback"]
         assert (await http.get(f"{url}/tell/hello")).json() == 1
         assert (await ana.receive())["data"] == {"text": "hello"}

@@ -7,21 +7,12 @@ from msgspec import Struct
 from typing_extensions import dataclass_transform
 
 from gatewright.errors import StartupError
+from gatewright.protocol.socketio import packets
 
 __all__ = ["RESERVED", "Event", "EventMeta", "check_event_name"]
 
-RESERVED: Final = frozenset(
-    {
-        "exception",
-        # Socket.IO's own, which none of its clients will emit or hear as an event.
-        "connect",
-        "connect_error",
-        "disconnect",
-        "disconnecting",
-        "newListener",
-        "removeListener",
-    }
-)
+# Socket.IO's own none of its clients will emit, or hear as an event.
+RESERVED: Final = packets.RESERVED | {"exception"}
 
 
 def check_event_name(name: object, where: str) -> None:

@@ -194,6 +194,20 @@ class Cut:
             self.done = True
             self._task.cancel()
 
+    def __enter__(self) -> None:
+        """Read inside the block: the cancellation that is our own ends there."""
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> bool:
+        cut, self.done = self.done, True
+        # A server that cancels its applications goes on cancelling.
+        return (
+            cut
+            and kind is not None
+            and issubclass(kind, asyncio.CancelledError)
+            and self._task is not None
+            and self._task.uncancel() == 0
+        )
+
 
 SMALL = 4096
 """Bytes of a frame whose header is kept for the next one of its size."""

@@ -140,14 +140,9 @@ async def _converse(
         observer.opened(session)
     session.start()
     try:
-        reason = await _read(session, scope, receive, node)
-    except asyncio.CancelledError:
-        task = asyncio.current_task()
-        # Only our own cut ends here; a server that cancels its applications goes on cancelling.
-        if not cut.done or task is None or task.uncancel() > 0:
-            raise
+        with cut:
+            reason = await _read(session, scope, receive, node)
     finally:
-        cut.done = True
         for observer in node.observers:
             observer.closed(session, reason)
         await _to_the_end(dispatcher.end(session, reason))

@@ -130,9 +130,7 @@ def _event(message: str, start: int) -> Packet:
             # `isdigit` knows digits of other scripts, and so does `int`; the protocol does not.
             if not (head.isascii() and head.isdigit()) or len(head) > 16:
                 raise PacketError(f"expected digits before the arguments, got {head[:20]!r}")
-            id = int(head)
-            if id > MAX_ID:
-                raise PacketError("expected an id from 0 to 2**53 - 1")
+            id = read_id(int(head))
     try:
         arguments = _arguments(message[data:])
         name = _anything(arguments.pop(0)) if arguments else None

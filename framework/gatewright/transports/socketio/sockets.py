@@ -125,19 +125,14 @@ async def _read(
         return socket.receive(packet)
 
     try:
-        if link is not None:
-            await socket.switch(link)
-        await read(scope, receive, take, socket.wait)
+        with cut:
+            if link is not None:
+                await socket.switch(link)
+            await read(scope, receive, take, socket.wait)
     except OSError:
         # The client left in the middle of its upgrade.
         pass
-    except asyncio.CancelledError:
-        task = asyncio.current_task()
-        # Only our own cut ends here; a server that cancels its applications goes on cancelling.
-        if not cut.done or task is None or task.uncancel() > 0:
-            raise
     finally:
-        cut.done = True
         with anyio.CancelScope(shield=True):
             await socket.aclose()
 
