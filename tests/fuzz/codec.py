@@ -1,4 +1,3 @@
-# ruff: noqa: T201 — it reports to whoever runs it
 """Mutated frames into the codecs: only what is documented comes out.
 
     python -m tests.fuzz.codec --frames 1000000
@@ -6,9 +5,7 @@
 Exits with 1, and says with which frame, when anything else is raised.
 """
 
-import argparse
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -30,6 +27,7 @@ from gatewright.protocol.codecs import (
     describe,
 )
 from gatewright.protocol.frames import Answer, Envelope, ErrorBody, failure
+from tests.fuzz.commands import command
 from tests.fuzz.corpus import Mutator
 
 __all__ = ["Fuzzer", "main"]
@@ -200,23 +198,7 @@ def run(frames: int, seed: int) -> Counter[str]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--frames", type=int, default=100_000)
-    parser.add_argument("--seed", type=int, default=1)
-    options = parser.parse_args(arguments)
-    start = time.perf_counter()
-    try:
-        total = run(options.frames, options.seed)
-    except Exception as error:
-        print(f"an undocumented {type(error).__name__}: {error}", file=sys.stderr)
-        for note in error.__notes__:
-            print(note, file=sys.stderr)
-        return 1
-    seconds = time.perf_counter() - start
-    print(f"{total.pop('frames')} frames in {seconds:.0f} s, seed {options.seed}: all documented")
-    for end, number in sorted(total.items()):
-        print(f"  {end}: {number}")
-    return 0
+    return command(__doc__, "frames", run, arguments)
 
 
 if __name__ == "__main__":

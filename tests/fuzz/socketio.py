@@ -1,4 +1,3 @@
-# ruff: noqa: T201 — it reports to whoever runs it
 """Mutated packets and payloads into the parsers of Socket.IO: only what is documented comes out.
 
     python -m tests.fuzz.socketio --packets 1000000
@@ -6,9 +5,7 @@
 Exits with 1, and says with which messages, when anything else is raised.
 """
 
-import argparse
 import sys
-import time
 from base64 import b64encode
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -24,6 +21,7 @@ from gatewright.protocol.socketio.codec import SocketIOCodec
 from gatewright.protocol.socketio.msgpack import MsgpackDecoder, SocketIOMsgpackCodec
 from gatewright.protocol.socketio.packets import Decoder, JsonDecoder, Packet, PacketError
 from tests.fuzz.codec import KINDS, dec_hook
+from tests.fuzz.commands import command
 from tests.fuzz.corpus import EVENTS, SAMPLES, TEXTS, Mutator, Rng, reshaped, value
 
 __all__ = ["main", "run"]
@@ -230,23 +228,7 @@ def check_words(text: str) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--packets", type=int, default=100_000)
-    parser.add_argument("--seed", type=int, default=1)
-    options = parser.parse_args(arguments)
-    start = time.perf_counter()
-    try:
-        total = run(options.packets, options.seed)
-    except Exception as error:
-        print(f"an undocumented {type(error).__name__}: {error}", file=sys.stderr)
-        for note in error.__notes__:
-            print(note, file=sys.stderr)
-        return 1
-    seconds = time.perf_counter() - start
-    print(f"{total.pop('packets')} packets in {seconds:.0f} s, seed {options.seed}: all documented")
-    for end, number in sorted(total.items()):
-        print(f"  {end}: {number}")
-    return 0
+    return command(__doc__, "packets", run, arguments)
 
 
 if __name__ == "__main__":
