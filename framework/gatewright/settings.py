@@ -79,8 +79,23 @@ class Settings(Struct, frozen=True, kw_only=True):
     finish_timeout: Seconds = 10.0
     """How long handlers and hooks may go on after their connection is lost or the app stops."""
 
+    ping_interval: Seconds = 25.0
+    """Between two pings of the server; the first comes after a random part of it."""
+
+    ping_timeout: Seconds = 10.0
+    """How long a peer may stay silent after a ping before its socket is dropped."""
+
     grace: Seconds = 120.0
     """How long the session of a lost connection is kept for its return."""
+
+    max_away: Count = 10_000
+    """Sessions of this process that wait for their clients' return; over it the oldest end."""
+
+    max_away_per_user: Count = 5
+    """The same for one user."""
+
+    drain: Seconds = 10.0
+    """The window over which clients are told to come back when the process stops."""
 
     history: Count = 1000
     """Events kept for each room, and for each user and for everyone, while sessions may return."""

@@ -32,6 +32,7 @@ class CloseCode(IntEnum):
     UNAUTHENTICATED = 4501
     FORBIDDEN = 4503
     TOO_MANY = 4508
+    TAKEN_OVER = 4509
 
     @property
     def reconnect(self) -> bool:

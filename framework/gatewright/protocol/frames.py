@@ -7,6 +7,7 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 __all__ = [
     "Answer",
+    "CallId",
     "Data",
     "Envelope",
     "ErrorBody",
