@@ -87,6 +87,7 @@ class Target:
             outgoing.prepare(codec)
         if volatile:
             outgoing.position = node.namespaces.position(namespace)
+            outgoing.volatile = True
             members = self._members(node, address)
             send_volatile(members, outgoing, key)
             for observer in node.observers:

@@ -56,6 +56,10 @@ class Codec(Protocol):
     name: str
     positioned: bool
     """Whether its events carry their position, so that a frame is finished when that is known."""
+    positions_volatile: bool
+    """Whether volatile events, which have none of their own, carry the last one."""
+    resends: bool
+    """Whether its clients know calls that they are asked again."""
     null: Data
     empty: Data
 
@@ -106,6 +110,8 @@ class EnvelopeCodec(ABC):
     binary: bool
     """Whether its frames are binary; text otherwise."""
     positioned = False
+    positions_volatile = False
+    resends = False
     null: Data
     empty: Data
 

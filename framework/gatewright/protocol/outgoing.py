@@ -15,7 +15,16 @@ class Outgoing:
     get their frames finished then; `prepare` finds out before that whether it can be encoded.
     """
 
-    __slots__ = ("_finished", "_frames", "call_id", "data", "event", "namespace", "position")
+    __slots__ = (
+        "_finished",
+        "_frames",
+        "call_id",
+        "data",
+        "event",
+        "namespace",
+        "position",
+        "volatile",
+    )
 
     def __init__(
         self, event: str, data: Any, call_id: int | None = None, *, namespace: str = "/"
@@ -25,6 +34,8 @@ class Outgoing:
         self.data: Any = data
         self.call_id: int | None = call_id
         self.position: Position | None = None
+        self.volatile: bool = False
+        """Whether it stands outside the sequence; `position` is then the last one before it."""
         self._frames: dict[str, Frame] = {}
         self._finished: dict[str, Frame] = {}
 
@@ -44,6 +55,8 @@ class Outgoing:
     def frame(self, codec: Codec) -> Frame:
         """The frame in one wire format, as it is sent."""
         if not codec.positioned or self.position is None or self.call_id is not None:
+            return self.prepare(codec)
+        if self.volatile and not codec.positions_volatile:
             return self.prepare(codec)
         frame = self._finished.get(codec.name)
         if frame is None:

@@ -25,6 +25,8 @@ class SocketIOCodec:
     """
 
     name = "socketio"
+    positions_volatile = True
+    resends = False
     null: Data = (Raw(b"null"),)
     empty: Data = ()
 

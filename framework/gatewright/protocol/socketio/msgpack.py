@@ -74,6 +74,8 @@ class SocketIOMsgpackCodec:
     """Events and answers as one binary message each; see `SocketIOCodec` for `offsets`."""
 
     name = "socketio.msgpack"
+    positions_volatile = True
+    resends = False
     null: Data = (Raw(_NIL),)
     empty: Data = ()
 
