@@ -38,7 +38,7 @@ async def test_a_session_opens_where_the_sequence_stands(backplane: Backplane) -
             start=opened.seq,
             confirmed=opened.seq,
             users=(Stay("ana", opened.seq),),
-            key=key("~ana-1"),
+            keys=(key("~ana-1"),),
         )
 
 
@@ -285,6 +285,7 @@ async def test_one_that_has_not_started_knows_no_sessions(backplane: Backplane) 
         lambda: backplane.confirm("/a", "~ana", 1),
         lambda: backplane.find("/a", key("ana")),
         lambda: backplane.resume("/a", key("ana"), Position("e", 1)),
+        lambda: backplane.settle("/a", "~ana", 1),
         lambda: backplane.release("/a", "~ana", 1),
         lambda: backplane.end("/a", "~ana", 1),
         backplane.expired,

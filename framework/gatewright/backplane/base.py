@@ -103,9 +103,10 @@ class Stay(Struct, frozen=True):
 class Record(Struct, frozen=True, kw_only=True):
     """What is kept of a session, whether it is here or away.
 
-    `key` is the SHA-256 of the client's secret, never the secret. `generation` counts its sockets
-    from 1. It is entitled to what follows `start`, and surely has everything up to `confirmed`.
-    `users` are the names it has gone by, as stays, the one in `user` being the last.
+    `keys` are SHA-256 of the client's secrets, never the secrets, the newest last; there are two
+    while a renewed one is not settled. `generation` counts its sockets from 1. It is entitled to
+    what follows `start`, and surely has everything up to `confirmed`. `users` are the names it has
+    gone by, as stays, the one in `user` being the last.
     """
 
     id: str
@@ -118,7 +119,7 @@ class Record(Struct, frozen=True, kw_only=True):
     stays: tuple[Stay, ...] = ()
     users: tuple[Stay, ...] = ()
     state: bytes = b""
-    key: bytes
+    keys: tuple[bytes, ...]
 
     @property
     def rooms(self) -> tuple[str, ...]:
@@ -214,6 +215,8 @@ class Backplane(ABC):
         key: bytes,
         after: Position | None,
         revoked: Collection[str] = (),
+        *,
+        renewed: bytes | None = None,
     ) -> Resumption | None:
         """Take a session over, in one atomic step (R5); None if it is unknown or has expired.
 
@@ -222,7 +225,15 @@ class Backplane(ABC):
         Entitlement and exclusion are judged by its memberships at each entry's number (R4). A
         position of another epoch, or beyond the head, makes everything a gap. The rooms in
         `revoked` are left, and replayed to it never again.
+
+        With `renewed` the session has two keys from here on, the one that was used and the new one,
+        so that a client which never hears of the new one can still return. `ValueError`: another
+        session has that key.
         """
+
+    @abstractmethod
+    async def settle(self, namespace: str, id: str, generation: int) -> None:
+        """The client knows its newest key: the one before it ends. Not if a newer one has it."""
 
     @abstractmethod
     async def release(self, namespace: str, id: str, generation: int) -> bool:

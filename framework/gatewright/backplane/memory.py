@@ -123,10 +123,7 @@ class Memory(Backplane):
         self._require_lane()
         sequence = self._sequence(namespace)
         if id in sequence.sessions or key in sequence.by_key:
-            raise ValueError(
-                f"expected a new id and a new key for a session in {namespace!r}, "
-                f"got those of one that is open; make both from random bytes: {id!r}"
-            )
+            raise _taken(namespace, id)
         session = Session(namespace, id, key, user, sequence.head)
         session.join(sequence.members.pop(id, ()), sequence.seq)
         sequence.sessions[id] = sequence.by_key[key] = session
@@ -160,12 +157,16 @@ class Memory(Backplane):
         key: bytes,
         after: Position | None,
         revoked: Collection[str] = (),
+        *,
+        renewed: bytes | None = None,
     ) -> Resumption | None:
         lane = self._require_lane()
         sequence, session = self._by_key(namespace, key)
         history = sequence.history
         if session is None or history is None:
             return None
+        if renewed is not None:
+            self._renew(sequence, session, key, renewed)
         session.generation += 1
         session.deadline = None
         self._away.pop(session, None)
@@ -175,6 +176,12 @@ class Memory(Backplane):
         if left:
             lane(Marker(namespace, sequence.seq, "leave", session.id, left))
         return Resumption(session.record(), sequence.head, entries, gaps)
+
+    async def settle(self, namespace: str, id: str, generation: int) -> None:
+        sequence, session = self._session(namespace, id)
+        if session is not None and session.generation == generation:
+            for ended in session.settle():
+                del sequence.by_key[ended]
 
     async def release(self, namespace: str, id: str, generation: int) -> bool:
         _, session = self._session(namespace, id)
@@ -206,7 +213,9 @@ class Memory(Backplane):
 
     def _end(self, sequence: _Sequence, session: Session) -> None:
         lane = self._require_lane()
-        del sequence.sessions[session.id], sequence.by_key[session.key]
+        del sequence.sessions[session.id]
+        for key in session.keys:
+            del sequence.by_key[key]
         self._away.pop(session, None)
         if not sequence.sessions:
             sequence.history = None
@@ -214,6 +223,13 @@ class Memory(Backplane):
         rooms = session.record().rooms
         if rooms:
             lane(Marker(session.namespace, sequence.seq, "leave", session.id, rooms))
+
+    def _renew(self, sequence: _Sequence, session: Session, used: bytes, renewed: bytes) -> None:
+        if sequence.by_key.get(renewed, session) is not session:
+            raise _taken(session.namespace, session.id)
+        for ended in session.renew(used, renewed):
+            del sequence.by_key[ended]
+        sequence.by_key[renewed] = session
 
     def _mark_member(
         self,
@@ -274,6 +290,13 @@ class Memory(Backplane):
         if self._lane is None:
             raise NotStartedError("the application is not running: its lifespan has not started")
         return self._lane
+
+
+def _taken(namespace: str, id: str) -> ValueError:
+    return ValueError(
+        f"expected a new id and a new key for a session in {namespace!r}, "
+        f"got those of one that is open; make both from random bytes: {id!r}"
+    )
 
 
 _NOTHING = _Sequence()

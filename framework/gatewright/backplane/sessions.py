@@ -18,7 +18,7 @@ class Session:
         "epoch",
         "generation",
         "id",
-        "key",
+        "keys",
         "namespace",
         "rooms",
         "start",
@@ -32,7 +32,7 @@ class Session:
     ) -> None:
         self.namespace: str = namespace
         self.id: str = id
-        self.key: bytes = key
+        self.keys: tuple[bytes, ...] = (key,)
         self.generation: int = 1
         self.epoch: str = start.epoch
         self.start: int = start.seq
@@ -57,8 +57,19 @@ class Session:
             stays=tuple(self.rooms),
             users=tuple(self.users),
             state=self.state,
-            key=self.key,
+            keys=self.keys,
         )
+
+    def renew(self, used: bytes, renewed: bytes) -> tuple[bytes, ...]:
+        """Add a key to the one that was used; returns those that end."""
+        before, self.keys = self.keys, (renewed,) if used == renewed else (used, renewed)
+        return tuple(key for key in before if key not in self.keys)
+
+    def settle(self) -> tuple[bytes, ...]:
+        """Keep the newest key; returns those that end."""
+        *ended, newest = self.keys
+        self.keys = (newest,)
+        return tuple(ended)
 
     def expired(self, now: float) -> bool:
         return self.deadline is not None and self.deadline <= now
