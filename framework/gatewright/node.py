@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from gatewright.backplane.base import Backplane, Bounds
 from gatewright.calls import Calls
+from gatewright.liveness import Wheel
 from gatewright.observing import Observer
 from gatewright.outbox import Flusher
 from gatewright.protocol.codecs import Codec, MsgpackCodec
@@ -53,12 +54,15 @@ class Node:
         """All who watch this node."""
         self.namespaces: Namespaces = Namespaces(self.observers)
         self.flusher: Flusher = Flusher(settings.stall, self.observers)
+        self.wheel: Wheel = Wheel()
+        """Where the heartbeats of all sockets are."""
         self.calls: Calls = Calls()
 
     async def start(self) -> None:
         await self.backplane.start(self.namespaces.lane, bounds(self.settings))
 
     async def stop(self) -> None:
+        self.wheel.stop()
         self.flusher.stop()
         await self.backplane.stop()
 
