@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
 
@@ -12,11 +12,12 @@ from gatewright.backplane.base import Record
 from gatewright.connection import Connection
 from gatewright.context import Context, Place
 from gatewright.di import Container
+from gatewright.ledger import Ledger
 from gatewright.node import Node
 from gatewright.plans import Hooks
 from gatewright.protocol.close import CloseCode
 from gatewright.session import Session
-from gatewright.types import Handshake
+from gatewright.types import DisconnectReason, Handshake
 
 __all__ = ["Absence", "Absences"]
 
@@ -25,64 +26,127 @@ logger: logging.Logger = logging.getLogger("gatewright")
 SWEEP_EVERY = 5.0
 """Seconds between two looks for sessions whose grace has passed, at the most."""
 
+TAKEN_OVER = DisconnectReason(
+    CloseCode.TAKEN_OVER, "taken over by a new connection", resumable=True
+)
+
 Key: TypeAlias = tuple[str, str]
 
 
 class Absence(Struct, frozen=True):
-    """Where a session was that has lost its socket: enough to run its last hooks."""
+    """Where a session was that has lost its socket: what its return or its last hooks need."""
 
     hooks: Hooks
     place: Place
+    ledger: Ledger | None = None
 
 
 class Absences:
     """The sessions of this node that have a record, by namespace and id."""
 
-    def __init__(self, node: Node, container: Container) -> None:
+    def __init__(
+        self,
+        node: Node,
+        container: Container,
+        end: Callable[[Session, DisconnectReason], Awaitable[None]],
+        revive: Callable[[Record], Absence | None],
+    ) -> None:
+        """`end` ends a session that is here; `revive` stands in for one of a former process."""
         self._node = node
         self._container = container
-        self._here: dict[Key, tuple[Session, asyncio.Event]] = {}
+        self._end_session = end
+        self._revive = revive
+        self._here: dict[Key, Session] = {}
         self._away: dict[Key, Absence] = {}
+        self._by_user: dict[str, dict[Key, None]] = {}
         self._taking: dict[Key, tuple[asyncio.Lock, int]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
         self._sweeper: asyncio.Task[None] | None = None
 
     def __len__(self) -> int:
         """How many are away."""
         return len(self._away)
 
+    def start(self) -> None:
+        """Look after what a former process has left behind."""
+        if self._node.backplane.durable:
+            self._sweep_later()
+
     def arrived(self, session: Session) -> None:
         """A session has a socket now."""
         connection = session.connection
         key = connection.namespace, connection.id
-        self._here[key] = session, asyncio.Event()
-        self._away.pop(key, None)
-        self._node.namespaces.returned(*key)
+        self._here[key] = session
+        self._forget(key)
 
     def left(self, session: Session, *, kept: bool) -> None:
         """Its socket is lost; `kept` says whether it may return."""
         connection = session.connection
         key = connection.namespace, connection.id
-        found = self._here.get(key)
-        if found is None or found[0] is not session:
+        if self._here.get(key) is not session:
             return
         del self._here[key]
         if kept:
-            self._away[key] = Absence(session.hooks, session.place)
+            self._away[key] = Absence(session.hooks, session.place, session.ledger)
             self._node.namespaces.away(*key, connection.codec)
-            if self._sweeper is None:
-                self._sweeper = asyncio.create_task(self._sweep())
-        found[1].set()
+            self._sweep_later()
+            self._limit(key, connection.user)
+
+    def _limit(self, key: Key, user: str | None) -> None:
+        """End the longest absence where there are too many, of one user or of all."""
+        settings = self._node.settings
+        if user is not None:
+            own = self._by_user.setdefault(user, {})
+            own[key] = None
+            if len(own) > settings.max_away_per_user:
+                self._end_soon(next(iter(own)))
+        if len(self._away) > settings.max_away:
+            self._end_soon(next(iter(self._away)))
+
+    def _end_soon(self, key: Key) -> None:
+        absence = self._forget(key)
+        if absence is None or (connection := absence.place.connection) is None:
+            return
+        keeper = connection.keeper
+        rooms = connection.rooms
+        assert keeper is not None
+
+        async def end() -> None:
+            try:
+                if not await keeper.end():
+                    return
+            except Exception:
+                logger.exception("%r: its session could not be ended", connection)
+            await self._finish(absence, rooms)
+
+        task = asyncio.create_task(end())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _forget(self, key: Key) -> Absence | None:
+        absence = self._away.pop(key, None)
+        self._node.namespaces.returned(*key)
+        if absence is not None and (connection := absence.place.connection) is not None:
+            own = self._by_user.get(connection.user or "")
+            if own is not None:
+                own.pop(key, None)
+                if not own:
+                    del self._by_user[connection.user or ""]
+        return absence
 
     @asynccontextmanager
-    async def taking(self, namespace: str, id: str) -> AsyncGenerator[None]:
-        """Around taking a session over: by one at a time, and not before its socket has let go."""
+    async def taking(self, namespace: str, id: str) -> AsyncGenerator[Absence | None]:
+        """Around taking a session over: by one at a time, and not before its socket has let go.
+
+        Hands out what this node knows of it.
+        """
         key = namespace, id
         lock, waiting = self._taking.get(key, (asyncio.Lock(), 0))
         self._taking[key] = lock, waiting + 1
         try:
             async with lock:
                 await self._fence(key)
-                yield
+                yield self._away.get(key)
         finally:
             lock, waiting = self._taking[key]
             if waiting == 1:
@@ -91,19 +155,19 @@ class Absences:
                 self._taking[key] = lock, waiting - 1
 
     async def _fence(self, key: Key) -> None:
-        """Take a session from the socket that it has here; returns when that has let go of it."""
-        found = self._here.get(key)
-        if found is not None:
-            session, gone = found
-            session.connection.outbox.close(CloseCode.GOING_AWAY, "taken over by a new connection")
-            await gone.wait()
+        """Take a session from the socket that it has here.
+
+        Its client is told, but not waited for: it may be gone without anybody having noticed.
+        """
+        session = self._here.get(key)
+        if session is not None:
+            session.hurry()
+            session.connection.outbox.close(TAKEN_OVER.code, TAKEN_OVER.text)
+            await self._end_session(session, TAKEN_OVER)
 
     async def end(self, record: Record) -> None:
         """A session that is away will not return."""
-        key = record.namespace, record.id
-        absence = self._away.pop(key, None)
-        self._node.namespaces.returned(*key)
-        # Of a process that is gone nothing is known beyond the record: nobody is told.
+        absence = self._forget((record.namespace, record.id)) or self._revive(record)
         if absence is not None:
             await self._finish(absence, record.rooms)
 
@@ -113,18 +177,29 @@ class Absences:
             self._sweeper.cancel()
             await asyncio.wait([self._sweeper])
             self._sweeper = None
-        if not self._node.backplane.durable:
-            for key in list(self._away):
-                absence = self._away.pop(key)
-                self._node.namespaces.returned(*key)
+        limit = self._node.settings.finish_timeout
+        for key in list(self._away):
+            absence = self._forget(key)
+            if absence is None:
+                continue
+            if self._node.backplane.durable:
+                if absence.ledger is not None:
+                    await absence.ledger.close(limit)
+            else:
                 connection = absence.place.connection
                 await self._finish(absence, () if connection is None else connection.rooms)
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=2 * limit)
 
     async def _finish(self, absence: Absence, rooms: Iterable[str]) -> None:
         """Run the last hooks of a session that will not return."""
         place, limit = absence.place, self._node.settings.finish_timeout
         connection = place.connection
         assert connection is not None
+        connection.ended = True
+        self._node.calls.lost(connection.id)
+        if absence.ledger is not None:
+            await absence.ledger.close(limit)
         connection.joined = set(rooms)
         seeds: dict[type, Any] = {Handshake: place.handshake, Connection: connection}
         try:
@@ -135,9 +210,14 @@ class Absences:
         except Exception:
             logger.exception("%r: its resources failed to close", connection)
 
+    def _sweep_later(self) -> None:
+        if self._sweeper is None:
+            self._sweeper = asyncio.create_task(self._sweep())
+
     async def _sweep(self) -> None:
         pause = min(SWEEP_EVERY, self._node.settings.grace / 4)
-        while self._away:
+        # A durable backplane may hold sessions that this process has never seen.
+        while self._away or self._node.backplane.durable:
             await asyncio.sleep(pause)
             try:
                 for record in await self._node.backplane.expired():

@@ -37,9 +37,12 @@ class Answers(list[T], Generic[T]):
 
 
 class _Pending:
-    __slots__ = ("answers", "errors", "finished", "kind", "waiting")
+    __slots__ = ("answers", "errors", "finished", "kind", "outgoing", "waiting")
 
-    def __init__(self, kind: Any, waiting: set[str], finished: asyncio.Future[None]) -> None:
+    def __init__(
+        self, kind: Any, outgoing: Outgoing, waiting: set[str], finished: asyncio.Future[None]
+    ) -> None:
+        self.outgoing = outgoing
         self.kind = kind
         self.waiting = waiting
         self.finished = finished
@@ -74,17 +77,18 @@ class Calls:
             return Answers()
         call_id = next(self._ids)
         finished = asyncio.get_running_loop().create_future()
-        pending = _Pending(reply, {member.id for member in members}, finished)
+        outgoing = Outgoing(event, data, call_id, namespace=namespace)
+        pending = _Pending(reply, outgoing, {member.id for member in members}, finished)
         self._pending[call_id] = pending
         for id in pending.waiting & self._readers.keys():
             reader = self._readers.pop(id)
             if not reader.done():
                 reader.set_result(None)
         try:
-            send(members, Outgoing(event, data, call_id, namespace=namespace))
+            send(members, outgoing)
             for member in members:
                 # Who has said goodbye already may be lost already, and will not be again.
-                if member.outbox.closing:
+                if member.outbox.closing and not member.patient:
                     self._lose(pending, member.id)
             async with asyncio.timeout(timeout):
                 await finished
@@ -129,6 +133,12 @@ class Calls:
             )
         self._arrived(pending, member.id)
         return True
+
+    def ask_again(self, member: Member) -> None:
+        """A connection has returned: what it has not answered may never have reached it."""
+        for pending in self._pending.values():
+            if member.id in pending.waiting:
+                member.outbox.push(pending.outgoing.frame(member.codec))
 
     def lost(self, member: str) -> None:
         """A connection is gone: nobody waits for it any longer."""

@@ -146,6 +146,7 @@ class Compiler:
                 [self._target(each) for each in interceptors],
                 catchers,
                 stream=handler.stream,
+                idempotent=handler.spec.idempotent,
             )
         return GatewayPlan(instance, hooks), plans
 

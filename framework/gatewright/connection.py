@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from time import time
-from typing import Any
+from typing import Any, Protocol
 from unicodedata import category
 
 from msgspec import Struct
@@ -23,6 +23,14 @@ __all__ = ["Connection"]
 T = TypeVar("T")
 
 
+class Refresh(Protocol):
+    """Asks `authenticate` again; raises what it raises, or for somebody else than before."""
+
+    def __call__(
+        self, connection: "Connection", auth: object, /, *, same_user: bool = False
+    ) -> Awaitable[Identity[Any] | None]: ...
+
+
 class Connection:
     """One client in one namespace; its id is its session's, and a room of its own."""
 
@@ -34,6 +42,7 @@ class Connection:
         "_refresh",
         "_state",
         "codec",
+        "ended",
         "handshake",
         "id",
         "joined",
@@ -55,7 +64,7 @@ class Connection:
         outbox: Outlet,
         *,
         admit: Callable[["Connection", str], Awaitable[None]],
-        refresh: Callable[["Connection", object], Awaitable[Identity[Any] | None]],
+        refresh: "Refresh",
     ) -> None:
         self.id: str = id
         self.handshake: Handshake = handshake
@@ -74,6 +83,8 @@ class Connection:
         """Its session record, where the transport lets sessions return."""
         self.renewed: Callable[[], None] | None = None
         """Called when the identity has changed."""
+        self.ended: bool = False
+        """Whether it is over for good; one that has only lost its socket is not."""
 
     def __repr__(self) -> str:
         return f"<Connection {self.id} of {self.namespace}>"
@@ -103,6 +114,33 @@ class Connection:
         return self._identity
 
     @property
+    def patient(self) -> bool:
+        """Whether its client answers a call after it has lost its socket and returned."""
+        return self.keeper is not None and self.codec.resends
+
+    def move(
+        self,
+        handshake: Handshake,
+        identity: Identity[Any] | None,
+        state: Struct | None,
+        codec: Codec,
+        outbox: Outlet,
+        *,
+        admit: Callable[["Connection", str], Awaitable[None]],
+        refresh: "Refresh",
+    ) -> None:
+        """Go on with another socket, and with what its opening has brought."""
+        self.handshake = handshake
+        self.codec = codec
+        self.outbox = outbox
+        self.since = time()
+        self._identity = identity
+        self._state = state
+        self._admit = admit
+        self._refresh = refresh
+        self.joined.clear()
+
+    @property
     def state(self) -> Any:
         """What `save` kept; `State[T]` is the typed way to it."""
         return self._state
@@ -127,13 +165,16 @@ class Connection:
         # `authorize_room` may have waited: whatever joined meanwhile counts too.
         new = [room for room in new if room not in self.joined]
         # A connection that has ended meanwhile would be a member for ever.
-        if not new or self._node.namespaces[self.namespace].members.get(self.id) is not self:
+        if not new or self.ended:
             return
         if len(self.joined) + len(new) > settings.max_rooms:
             raise EventError(
                 ErrorCode.TOO_MANY, f"a connection may be in {settings.max_rooms} rooms"
             )
         await self._node.backplane.mark(self.namespace, "join", self.id, new)
+        if not self._node.namespaces.here(self.namespace, self):
+            # Away, and a handler of its last socket still runs: only its record was told.
+            self.joined.update(new)
 
     async def admit(self, room: str) -> None:
         """Ask `@authorize_room` again; raises the `EventError` of a refusal."""
@@ -144,6 +185,8 @@ class Connection:
         old = [room for room in dict.fromkeys(rooms) if room in self.joined]
         if old:
             await self._node.backplane.mark(self.namespace, "leave", self.id, old)
+            if not self._node.namespaces.here(self.namespace, self):
+                self.joined.difference_update(old)
 
     async def emit(self, event: Struct) -> int:
         """Send an event to this connection alone; returns its number in the sequence."""
@@ -186,8 +229,13 @@ class Connection:
 
         Raises what it raises; nothing changes then.
         """
-        identity = await self._refresh(self, auth)
-        before, self._identity = self.user, identity
+        await self.renew(auth)
+
+    async def renew(self, auth: object, *, same_user: bool = False) -> None:
+        """`authenticate`; with `same_user` raises `EventError` if it is somebody else now."""
+        identity = await self._refresh(self, auth, same_user=same_user)
+        before = self.user
+        self._identity = identity
         if self.keeper is not None and self.user != before:
             await self.keeper.rename(self.user)
         self._node.namespaces[self.namespace].rename(self, before)

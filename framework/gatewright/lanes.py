@@ -50,8 +50,9 @@ class Lanes:
         replies: Replies,
         limit: int,
         fallen: Callable[[], None],
+        calls: dict[int, Call],
     ) -> None:
-        """`limit` is how many calls may wait."""
+        """`limit` is how many calls may wait; `calls` are those that a former socket left."""
         self._connection = connection
         self._level = level
         self._replies = replies
@@ -64,7 +65,7 @@ class Lanes:
         self._room: asyncio.Future[None] | None = None
         self._ending = False
         self._cut = False
-        self.calls: dict[int, Call] = {}
+        self.calls: dict[int, Call] = calls
         """What is under way and wants an answer, by id."""
         self.over: bool = False
         """Whether nothing new is begun: what waits is still handled, streams are not."""
@@ -131,8 +132,13 @@ class Lanes:
         self.over = True
         self._make_room()
 
-    async def finish(self, limit: float) -> None:
-        """End the streams and handle what waits; after `limit` seconds the rest is cancelled."""
+    @property
+    def busy(self) -> set[asyncio.Task[None]]:
+        """The tasks that have not ended."""
+        return {task for task in (*self._lanes, *self._streams) if not task.done()}
+
+    def wind_up(self) -> None:
+        """End the streams, handle what waits, and then no more."""
         self.over = self._ending = True
         self._make_room()
         for stream, call in self._streams.items():
@@ -142,10 +148,13 @@ class Lanes:
         for waiting in self._idle:
             _wake(waiting)
         self._idle.clear()
-        tasks = [*self._lanes, *self._streams]
-        if not tasks:
-            return
-        _, late = await asyncio.wait(tasks, timeout=limit)
+
+    async def finish(self, limit: float) -> None:
+        """Wind up; after `limit` seconds what is still running is cancelled."""
+        self.wind_up()
+        late = self.busy
+        if late:
+            _, late = await asyncio.wait(late, timeout=limit)
         if late:
             self._cut = True
             for task in late:

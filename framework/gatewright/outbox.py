@@ -15,7 +15,7 @@ from gatewright.observing import Observer
 from gatewright.protocol.close import CloseCode
 from gatewright.types import Frame, Link
 
-__all__ = ["Flusher", "Outbox", "Outlet"]
+__all__ = ["Flusher", "Nowhere", "Outbox", "Outlet"]
 
 logger: logging.Logger = logging.getLogger("gatewright.outbox")
 
@@ -100,6 +100,11 @@ class Outbox:
     def closing(self) -> bool:
         """Whether the last frame has been said: what is pushed now goes nowhere."""
         return self._closing is not None
+
+    @property
+    def goodbye(self) -> tuple[int, str] | None:
+        """The code and the reason with which it was closed here."""
+        return self._closing
 
     def push(self, frame: Frame) -> None:
         """Queue a frame that must arrive; over the limit, closes the connection instead."""
@@ -376,3 +381,19 @@ class Flusher:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+
+class Nowhere:
+    """The outlet of a connection that has no socket, and will have none."""
+
+    closing = True
+
+    def push(self, frame: Frame) -> None: ...
+    def push_volatile(self, frame: Frame, key: str | None = None) -> bool:
+        return False
+
+    async def room(self, wanted: int = 0) -> None: ...
+    def close(self, code: int, reason: str = "") -> None: ...
+    def lose(self) -> None: ...
+    def abort(self) -> None: ...
+    async def aclose(self) -> None: ...

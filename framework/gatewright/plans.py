@@ -67,6 +67,7 @@ class EventPlan:
         "_inside",
         "_payload",
         "event",
+        "idempotent",
         "simple",
         "stream",
     )
@@ -82,9 +83,11 @@ class EventPlan:
         catchers: Catchers,
         *,
         stream: bool,
+        idempotent: bool = False,
     ) -> None:
         self.event: str = event
         self.stream: bool = stream
+        self.idempotent: bool = idempotent
         self._handler = handler
         self._arguments = arguments
         self._payload = payload

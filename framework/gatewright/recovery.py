@@ -2,8 +2,10 @@
 
 import asyncio
 import logging
+from collections.abc import Coroutine
 from hashlib import sha256
 from secrets import token_urlsafe
+from typing import Any
 
 from msgspec import Struct
 
@@ -34,6 +36,12 @@ class Ticket(Struct, frozen=True):
 
     secret: str
     after: Position | None = None
+    session: str | None = None
+    """The id of the session; None where the secret alone names it."""
+    sent: int = 0
+    """The highest id of a call that it has sent."""
+    renewed: str | None = None
+    """The secret that will stand for the session beside this one, until it is settled."""
 
 
 class Keeper:
@@ -48,9 +56,19 @@ class Keeper:
         "_sent",
         "_tasks",
         "_written",
+        "start",
     )
 
-    def __init__(self, backplane: Backplane, namespace: str, id: str, generation: int = 1) -> None:
+    def __init__(
+        self,
+        backplane: Backplane,
+        namespace: str,
+        id: str,
+        start: Position,
+        generation: int = 1,
+    ) -> None:
+        self.start: Position = start
+        """What its entitlement, of this socket, begins after."""
         self._backplane = backplane
         self._namespace = namespace
         self._id = id
@@ -80,9 +98,7 @@ class Keeper:
         now = asyncio.get_running_loop().time()
         if now - self._written >= CONFIRM_EVERY:
             self._written = now
-            task = asyncio.create_task(self._confirm())
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._later(self._confirm())
 
     async def _confirm(self) -> None:
         try:
@@ -90,6 +106,21 @@ class Keeper:
         except Exception:
             # Nothing is lost by it: more is kept than is needed, until the next one.
             logger.exception("%s of %s: cannot confirm", self._id, self._namespace)
+
+    def settle(self) -> None:
+        """The client has got its renewed secret: the one before it is void."""
+        self._later(self._settle())
+
+    async def _settle(self) -> None:
+        try:
+            await self._backplane.settle(self._namespace, self._id, self._generation)
+        except Exception:
+            logger.exception("%s of %s: cannot settle", self._id, self._namespace)
+
+    def _later(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def release(self) -> bool:
         """The socket is lost; False where another socket has the session already."""

@@ -10,6 +10,7 @@ from gatewright.connection import Connection
 from gatewright.errors import ErrorCode, EventError
 from gatewright.observing import Observer
 from gatewright.protocol.frames import ErrorBody
+from gatewright.protocol.sessions.window import Window
 from gatewright.types import Frame
 
 __all__ = ["Replies"]
@@ -20,14 +21,26 @@ logger: logging.Logger = logging.getLogger("gatewright")
 class Replies:
     """What one connection is told about its own messages; only `item` raises."""
 
-    __slots__ = ("_codec", "_connection", "_namespace", "_observers", "_outbox")
+    __slots__ = ("_codec", "_connection", "_namespace", "_observers", "_outbox", "_window")
 
-    def __init__(self, connection: Connection, observers: Sequence[Observer] = ()) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        observers: Sequence[Observer] = (),
+        window: Window | None = None,
+    ) -> None:
+        """With a `window` the ends of calls are kept for a client that may not get them."""
         self._connection = connection
         self._observers = observers
         self._codec = connection.codec
         self._outbox = connection.outbox
         self._namespace = connection.namespace
+        self._window = window
+
+    def move(self) -> None:
+        """The connection has another socket: ends of calls go there from now on."""
+        self._codec = self._connection.codec
+        self._outbox = self._connection.outbox
 
     def answer(self, call_id: int, event: str | None, result: Any) -> None:
         """End a call with its result, or as `internal` where that cannot be encoded."""
@@ -38,6 +51,8 @@ class Replies:
             error = EventError(ErrorCode.INTERNAL, "the result cannot be encoded")
             self.fail(call_id, event, error)
             return
+        if self._window is not None:
+            self._window.end(call_id, frame, sent=not self._outbox.closing)
         self._outbox.push(frame)
 
     def item(self, call_id: int, event: str, item: Any) -> Frame:
@@ -59,6 +74,8 @@ class Replies:
             logger.exception("%r cannot be encoded as it is", error)
             plain = ErrorBody(_plain(error.code), _plain(error.message))
             frame = self._codec.failure(self._namespace, call_id, event, plain, position)
+        if self._window is not None and call_id is not None:
+            self._window.end(call_id, frame, sent=not self._outbox.closing)
         self._outbox.push(frame)
         if call_id is None:
             for observer in self._observers:

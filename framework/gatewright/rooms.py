@@ -1,7 +1,8 @@
 """Who is in which room of a namespace, as the lane of the backplane tells it."""
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from typing import Final, Protocol
+from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Final, Protocol, TypeAlias
 
 from gatewright.backplane.base import Batch, Entry, Marker
 from gatewright.observing import Observer
@@ -10,7 +11,7 @@ from gatewright.protocol.codecs import Codec
 from gatewright.protocol.outgoing import Outgoing
 from gatewright.types import Position
 
-__all__ = ["OWN_ROOM", "Member", "Namespace", "Namespaces"]
+__all__ = ["OWN_ROOM", "Held", "Member", "Namespace", "Namespaces"]
 
 
 OWN_ROOM: Final = "~"
@@ -19,6 +20,10 @@ OWN_ROOM: Final = "~"
 Ids are shown to others, in a list of who is here for instance. If one could be joined, whoever
 knows it could read what is meant for that connection alone.
 """
+
+
+Held: TypeAlias = list[Batch | Marker]
+"""What has passed in a lane while it was held for somebody."""
 
 
 class Member(Protocol):
@@ -34,6 +39,8 @@ class Member(Protocol):
     def outbox(self) -> Outlet: ...
     @property
     def joined(self) -> set[str]: ...
+    @property
+    def patient(self) -> bool: ...
 
 
 class Namespace:
@@ -132,6 +139,7 @@ class Namespaces:
         self._observers = observers
         self._open: dict[str, Namespace] = {}
         self._away: dict[str, dict[str, Codec]] = {}
+        self._held: dict[str, list[Held]] = {}
 
     def __len__(self) -> int:
         return len(self._open)
@@ -169,6 +177,36 @@ class Namespaces:
             if not away:
                 del self._away[name]
 
+    def here(self, name: str, member: Member) -> bool:
+        """Whether a member is on this node, and not away."""
+        namespace = self._open.get(name)
+        return namespace is not None and namespace.members.get(member.id) is member
+
+    @contextmanager
+    def holding(self, name: str) -> Generator[Held]:
+        """Keep what passes in a namespace's lane while a member is about to enter it (R5)."""
+        held: Held = []
+        self._held.setdefault(name, []).append(held)
+        try:
+            yield held
+        finally:
+            others = self._held[name]
+            others[:] = [each for each in others if each is not held]
+            if not others:
+                del self._held[name]
+
+    def catch_up(self, member: Member, namespace: Namespace, held: Held, floor: Position) -> None:
+        """Give a member that has entered what has passed meanwhile, above its floor."""
+        for passing in held:
+            if isinstance(passing, Marker):
+                if passing.member == member.id:
+                    namespace.apply(passing)
+            elif passing.epoch == floor.epoch:
+                for seq, entry in enumerate(passing.entries, passing.first):
+                    chosen = namespace.select(entry.rooms, entry.users, entry.except_)
+                    if seq > floor.seq and any(each is member for each in chosen):
+                        member.outbox.push(entry.outgoing.frame(member.codec))
+
     def position(self, name: str) -> Position | None:
         """Where this node stands in a namespace's sequence, as far as it knows."""
         namespace = self._open.get(name)
@@ -186,6 +224,9 @@ class Namespaces:
 
     def lane(self, passing: Batch | Marker) -> None:
         """Deliver a batch, or apply a marker: the backplane calls this in lane order."""
+        if self._held:
+            for held in self._held.get(passing.namespace, ()):
+                held.append(passing)
         namespace = self._open.get(passing.namespace)
         if namespace is None:
             return

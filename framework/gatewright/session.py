@@ -5,7 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
-from msgspec import UNSET
+from msgspec import UNSET, Struct
 
 from gatewright.catching import stray
 from gatewright.connection import Connection
@@ -14,23 +14,33 @@ from gatewright.di import Level
 from gatewright.errors import ErrorCode, EventError
 from gatewright.expiry import Expiry
 from gatewright.lanes import Lanes
+from gatewright.ledger import Ledger
 from gatewright.node import Node
 from gatewright.plans import Call, EventPlan, Hooks
 from gatewright.protocol.close import CloseCode
 from gatewright.protocol.frames import Envelope
 from gatewright.protocol.limits import Limits
+from gatewright.protocol.sessions.codecs import SessionCodec
+from gatewright.protocol.sessions.frames import Ack
+from gatewright.protocol.sessions.window import Taken, Window
 from gatewright.replies import Replies
-from gatewright.types import DisconnectReason
+from gatewright.types import DisconnectReason, Gap
 
-__all__ = ["Entrance", "Session"]
+__all__ = ["Entrance", "Session", "refusal_code"]
 
 logger: logging.Logger = logging.getLogger("gatewright")
 
 _REFUSALS: dict[str, CloseCode] = {
     ErrorCode.UNAUTHENTICATED: CloseCode.UNAUTHENTICATED,
     ErrorCode.INTERNAL: CloseCode.INTERNAL,
+    ErrorCode.TIMEOUT: CloseCode.OPEN_TIMEOUT,
 }
-"""How a connect hook's error closes; all others are `FORBIDDEN`."""
+"""How the error of a guard or a hook closes; all others are `FORBIDDEN`."""
+
+
+def refusal_code(error: EventError) -> CloseCode:
+    """The code that a refused connection is closed with."""
+    return _REFUSALS.get(error.code, CloseCode.FORBIDDEN)
 
 
 class Entrance(Protocol):
@@ -63,11 +73,21 @@ class Session:
         concurrency: int,
         expiry: Expiry,
         entrance: Entrance | None = None,
+        ledger: Ledger | None = None,
+        controls: Callable[[Envelope], bool] | None = None,
     ) -> None:
+        """`controls` takes the control frames of the transport's own; False: it knows no such."""
         self.connection = connection
+        self.ledger: Ledger | None = ledger
+        self._window = ledger.window if ledger is not None else None
+        self._controls = controls
+        self._hurried = False
+        self._hurry: asyncio.Future[None] | None = None
+        self.ending: asyncio.Task[None] | None = None
+        """Who ends it, from the moment on at which its socket is known to be lost."""
         self._node = node
         self.place: Place = place
-        self._opening = Context(place)
+        self.opening: Context = Context(place)
         self._level = level
         self._plans = plans
         self.hooks: Hooks = hooks
@@ -76,17 +96,23 @@ class Session:
         self._entrance = entrance
         self._begun = False
         self._observers = node.observers
-        self._replies = Replies(connection, node.observers)
+        if ledger is None:
+            self._replies = Replies(connection, node.observers)
+        else:
+            self._replies = ledger.replies
+            self._replies.move()
         settings = node.settings
         self._limits = limits = Limits(settings)
         self._allowed = limits.message
         self._max_calls = settings.max_calls
-        self._lanes = Lanes(connection, level, self._replies, settings.inbox, self._fallen)
+        calls = {} if ledger is None else ledger.calls
+        self._lanes = Lanes(connection, level, self._replies, settings.inbox, self._fallen, calls)
 
     # From the transport
 
-    def start(self, *, resumed: bool = False) -> None:
+    def start(self, *, resumed: bool = False, gap: Gap | None = None) -> None:
         """Run the connect (or resume) hooks, then the events: from now on `feed` is served."""
+        self.opening.gap = gap
         self._expiry.watch()
         self._begun = resumed
         hooks = self.hooks.resume if resumed else self.hooks.connect
@@ -111,7 +137,16 @@ class Session:
         """
         allowed = self._allowed()
         event, call_id = envelope.event, envelope.id
-        if not allowed:
+        if (
+            self._window is not None
+            and isinstance(event, str)
+            and isinstance(call_id, int)
+            and self._repeated(self._window, event, call_id)
+        ):
+            # Told what has become of it, whatever the rate: else it would be taken for refused.
+            if not allowed and self._limits.violation():
+                self._close(CloseCode.TOO_MANY, "too many messages")
+        elif not allowed:
             # An answer has an id too, but it is ours: only a call is answered.
             named = event if isinstance(event, str) else None
             self._refuse_rate(
@@ -149,16 +184,24 @@ class Session:
         if reason.resumable != kept:
             reason = DisconnectReason(reason.code, reason.text, kept)
         self._expiry.stop()
-        self.connection.outbox.lose()
-        self._node.calls.lost(self.connection.id)
-        limit = self._node.settings.finish_timeout
-        await self._lanes.finish(limit)
-        self._opening.reason = reason
+        if not self._hurried:
+            # Else it says goodbye, and is its transport's affair from here on.
+            self.connection.outbox.lose()
+        if not (kept and self.connection.patient):
+            node.calls.lost(self.connection.id)
+        limit = node.settings.finish_timeout
+        if kept and self.ledger is not None and not node.stopping:
+            await self._part(limit)
+        else:
+            await self._lanes.finish(limit)
+            if self.ledger is not None:
+                await self.ledger.close(limit)
+        self.opening.reason = reason
         try:
             async with asyncio.timeout(limit):
-                await self.hooks.finish("on_disconnect", self._opening, self._level)
+                await self.hooks.finish("on_disconnect", self.opening, self._level)
                 if not kept:
-                    await self.hooks.finish("on_end", self._opening, self._level)
+                    await self.hooks.finish("on_end", self.opening, self._level)
         except TimeoutError:
             logger.warning("%r: its hooks took longer than %g s", self.connection, limit)
         finally:
@@ -166,6 +209,24 @@ class Session:
             for observer in self._observers:
                 observer.disconnected(self.connection, reason)
         return kept
+
+    def hurry(self) -> None:
+        """Its client is back: what still runs may go on, but nobody waits for it."""
+        self._hurried = True
+        if self._hurry is not None and not self._hurry.done():
+            self._hurry.set_result(None)
+
+    async def _part(self, limit: float) -> None:
+        """Wait for the handlers, as long as nobody is in a hurry."""
+        self._lanes.wind_up()
+        self._hurry = asyncio.get_running_loop().create_future()
+        try:
+            async with asyncio.timeout(limit):
+                while (busy := self._lanes.busy) and not self._hurried:
+                    waiting = {*busy, self._hurry}
+                    await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        except TimeoutError:
+            pass
 
     async def _free(self, *, kept: bool) -> bool:
         connection, keeper = self.connection, self.connection.keeper
@@ -183,14 +244,46 @@ class Session:
             self._node.namespaces.exit(connection.namespace, connection)
             if kept:
                 connection.joined.update(rooms)
-            try:
-                await self._level.aclose()
-            except Exception:
-                logger.exception("%r: its resources failed to close", connection)
-            await connection.outbox.aclose()
+            else:
+                connection.ended = True
+            if self.ledger is not None and (busy := self._lanes.busy):
+                self.ledger.trail(busy, self._close_level)
+            else:
+                await self._close_level()
+            if not self._hurried:
+                await connection.outbox.aclose()
         return kept
 
+    async def _close_level(self) -> None:
+        try:
+            await self._level.aclose()
+        except Exception:
+            logger.exception("%r: its resources failed to close", self.connection)
+
     # What a frame is
+
+    def _repeated(self, window: Window, event: str, call_id: int) -> bool:
+        """Whether a call has come before; its client is told what has become of it (R12)."""
+        taken = window.take(call_id)
+        if taken is Taken.NEW:
+            return False
+        if taken is Taken.ENDED:
+            self.connection.outbox.push(window.again(call_id))
+        elif taken is Taken.RUNNING:
+            self.tell(Ack(window.top))
+        elif (plan := self._plans.get(event)) is not None and plan.idempotent:
+            window.take_again(call_id)
+            return False
+        else:
+            message = "nobody knows any more whether it was executed"
+            self._replies.fail(call_id, event, EventError(ErrorCode.REPLY_LOST, message))
+        return True
+
+    def tell(self, control: Struct) -> None:
+        """Send a control frame, where the format has such."""
+        codec = self.connection.codec
+        assert isinstance(codec, SessionCodec)
+        self.connection.outbox.push(codec.control(control))
 
     def _event(self, event: str, call_id: int | None, envelope: Envelope) -> None:
         plan = self._plans.get(event)
@@ -224,6 +317,8 @@ class Session:
             self._replies.fail(call_id, event, EventError(ErrorCode.TOO_MANY, "too many messages"))
 
     def _control(self, envelope: Envelope) -> None:
+        if self._controls is not None and self._controls(envelope):
+            return
         if envelope.op != "cancel" or not isinstance(envelope.id, int):
             message = f"expected the op cancel with an id, got {str(envelope.op)[:64]!r}"
             self._replies.fail(None, None, EventError(ErrorCode.BAD_FRAME, message))
@@ -236,7 +331,7 @@ class Session:
         limit = asyncio.timeout(self._node.settings.open_timeout)
         try:
             async with limit:
-                await hooks(self._opening, self._level)
+                await hooks(self.opening, self._level)
         except Exception as error:
             if limit.expired() and isinstance(error, TimeoutError):
                 self._close(CloseCode.OPEN_TIMEOUT, "the connect hooks took too long")
@@ -257,15 +352,16 @@ class Session:
             self._entrance.opened()
         for observer in self._observers:
             observer.connected(self.connection)
+        if self.ledger is not None:
+            await self.ledger.settled()
         await self._lanes.run(self._concurrency)
 
     async def _refuse(self, error: Exception) -> None:
         self._begun = False
-        refusal = await self.hooks.refusal(error, self._opening)
+        refusal = await self.hooks.refusal(error, self.opening)
         if self._entrance is not None:
             self._entrance.refused(refusal)
-        code = _REFUSALS.get(refusal.code, CloseCode.FORBIDDEN)
-        self._close(code, refusal.message or refusal.code)
+        self._close(refusal_code(refusal), refusal.message or refusal.code)
 
     def _close(self, code: CloseCode, reason: str) -> None:
         self._lanes.clear()

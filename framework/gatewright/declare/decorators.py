@@ -94,8 +94,13 @@ def on(
     guards: Sequence[Guard] = (),
     interceptors: Sequence[Interceptor] = (),
     errors: Sequence[Catcher] = (),
+    idempotent: bool = False,
 ) -> Callable[[H], H]:
-    """Handle an event: on an `async def` method, or on an async generator for a stream."""
+    """Handle an event: on an `async def` method, or on an async generator for a stream.
+
+    `idempotent` says that a call may be executed again when nobody knows whether it was: its
+    client, which has lost the answer, is then told the new one instead of `reply_lost`.
+    """
     given: object = event
     if inspect.isfunction(given):
         raise StartupError(
@@ -113,6 +118,7 @@ def on(
             listed(guards, where, "guards"),
             listed(interceptors, where, "interceptors"),
             listed(errors, where, "errors"),
+            idempotent,
         )
         return _attach(method, spec)
 

@@ -54,6 +54,7 @@ class EventSpec(Struct, frozen=True):
     guards: Sequence[Guard] = ()
     interceptors: Sequence[Interceptor] = ()
     errors: Sequence[Catcher] = ()
+    idempotent: bool = False
 
 
 class HookSpec(Struct, frozen=True):

@@ -2,7 +2,7 @@
 
 from enum import IntEnum
 
-__all__ = ["MAX_REASON", "CloseCode", "clip_reason"]
+__all__ = ["MAX_REASON", "CloseCode", "clip_reason", "is_final"]
 
 MAX_REASON = 123
 """Bytes of UTF-8: a control frame carries at most 125, and the code takes two (RFC 6455, 5.5)."""
@@ -38,6 +38,14 @@ class CloseCode(IntEnum):
     def reconnect(self) -> bool:
         """Whether a client should try again."""
         return self < 4500 and self not in (CloseCode.NORMAL, CloseCode.POLICY)
+
+
+def is_final(code: int) -> bool:
+    """Whether a client is to stay away; codes beyond our own are an application's."""
+    try:
+        return not CloseCode(code).reconnect
+    except ValueError:
+        return not 4000 <= code < 4500
 
 
 def clip_reason(reason: str) -> str:

@@ -6,10 +6,12 @@ from typing import Protocol
 
 from starlette.types import Message, Receive, Scope
 
+from gatewright.protocol.close import CloseCode
 from gatewright.session import Session
 from gatewright.transports.links import EXTENSION
+from gatewright.types import DisconnectReason
 
-__all__ = ["Taker", "read", "size_of"]
+__all__ = ["Taker", "payload_of", "read", "reason_of", "size_of"]
 
 Taker = Callable[[str | bytes], Session | None]
 """Takes a message; returns a session that has no room for another one."""
@@ -67,9 +69,7 @@ async def read(
             if direct is not None and busy is None:
                 direct.begin()
             message = await receive()
-            payload: str | bytes | None = message.get("text")
-            if payload is None:
-                payload = message.get("bytes")
+            payload = payload_of(message)
             if payload is None:
                 return message
             if direct is not None:
@@ -81,6 +81,19 @@ async def read(
     finally:
         if direct is not None:
             direct.end()
+
+
+def payload_of(message: Message) -> str | bytes | None:
+    """What a message brings; None when the socket is lost."""
+    payload: str | bytes | None = message.get("text")
+    return message.get("bytes") if payload is None else payload
+
+
+def reason_of(message: Message) -> DisconnectReason:
+    """Why a socket is lost, by the message that says so."""
+    # Some servers say None where they know nothing.
+    code: int = message.get("code") or CloseCode.GOING_AWAY
+    return DisconnectReason(int(code), message.get("reason") or "")
 
 
 def size_of(payload: str | bytes) -> int:

@@ -2,34 +2,41 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
-from typing import Any
 
-import anyio
 from starlette.responses import PlainTextResponse
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
-from gatewright.dispatcher import Dispatcher, NoSuchPath, Opening, Way
+from gatewright.connections import Way
+from gatewright.dispatcher import Dispatcher, NoSuchPath
 from gatewright.emitter import fill
 from gatewright.errors import EventError
 from gatewright.node import Node
+from gatewright.openings import Opening
 from gatewright.outbox import Outbox
 from gatewright.protocol.close import CloseCode
 from gatewright.protocol.codecs import Codec, EnvelopeCodec, FrameError
 from gatewright.protocol.rates import TokenBucket
+from gatewright.protocol.sessions.codecs import SessionCodec
 from gatewright.session import Session
 from gatewright.transports.admission import allowed_origin, read_handshake
 from gatewright.transports.links import Cut, make_link
-from gatewright.transports.reading import read, size_of
+from gatewright.transports.reading import read, reason_of, size_of
+from gatewright.transports.sessions import SessionSocket, to_the_end
 from gatewright.types import DisconnectReason
 
 __all__ = ["NOT_STARTED", "SUBPROTOCOLS", "WebSocketDoor", "deny"]
 
 logger: logging.Logger = logging.getLogger("gatewright")
 
-SUBPROTOCOLS: Mapping[str, str] = {"plain.json": "json", "plain.msgpack": "msgpack"}
+SUBPROTOCOLS: Mapping[str, str] = {
+    "plain.json": "json",
+    "plain.msgpack": "msgpack",
+    "gw.v1.json": "gw.v1.json",
+    "gw.v1.msgpack": "gw.v1.msgpack",
+}
 """What a client may offer, and the codec it gets; who offers nothing gets JSON."""
 
 NOT_STARTED = (
@@ -89,6 +96,10 @@ class WebSocketDoor:
             await deny(scope, receive, send, HTTPStatus.NOT_FOUND, "Not Found")
             return
         with dispatcher.arriving():
+            if isinstance(codec, SessionCodec):
+                socket = SessionSocket(dispatcher, self._path, handshake, converted, codec)
+                await socket.serve(scope, receive, send)
+                return
             try:
                 opening = await dispatcher.open(self._path, handshake, converted)
             except EventError as error:
@@ -145,23 +156,7 @@ async def _converse(
     finally:
         for observer in node.observers:
             observer.closed(session, reason)
-        await _to_the_end(dispatcher.end(session, reason))
-
-
-async def _to_the_end(coroutine: Coroutine[Any, Any, None]) -> None:
-    """Await it whoever cancels us meanwhile; the cancellation goes on afterwards."""
-    task = asyncio.get_running_loop().create_task(coroutine)
-    cancelled: asyncio.CancelledError | None = None
-    # anyio cancels again and again until its scope is left; asyncio does so once.
-    with anyio.CancelScope(shield=True):
-        while not task.done():
-            try:
-                await asyncio.wait([task])
-            except asyncio.CancelledError as error:
-                cancelled = error
-    task.result()
-    if cancelled is not None:
-        raise cancelled
+        await to_the_end(dispatcher.ending(session, reason))
 
 
 async def _read(session: Session, scope: Scope, receive: Receive, node: Node) -> DisconnectReason:
@@ -189,13 +184,7 @@ async def _read(session: Session, scope: Scope, receive: Receive, node: Node) ->
             session.feed(envelope)
         return session if session.full else None
 
-    return _reason(await read(scope, receive, take))
-
-
-def _reason(message: Message) -> DisconnectReason:
-    # Some servers say None where they know nothing.
-    code: int = message.get("code") or CloseCode.GOING_AWAY
-    return DisconnectReason(int(code), message.get("reason") or "")
+    return reason_of(await read(scope, receive, take))
 
 
 async def deny(scope: Scope, receive: Receive, send: Send, status: int, text: str) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from gatewright.errors import EventError
-from gatewright.protocol.close import CloseCode
+from gatewright.protocol.close import CloseCode, is_final
 from gatewright.protocol.socketio.codec import SocketIOCodec
 from gatewright.protocol.socketio.msgpack import SocketIOMsgpackCodec
 from gatewright.recovery import Keeper
@@ -89,7 +89,7 @@ class Channel:
         """
         if self._over:
             return
-        if not is_final(code):
+        if code == CloseCode.TAKEN_OVER or not is_final(code):
             # Not even CONNECT_ERROR: a client that is refused stays away, too.
             self.socket.close(DisconnectReason(code, reason, resumable=True))
         elif self._held is not None:
@@ -150,11 +150,3 @@ class Channel:
 
 def _forget(frame: Frame) -> None:
     """Where frames of a connection go that has ended."""
-
-
-def is_final(code: int) -> bool:
-    """Whether a client is to stay away; codes beyond our own are an application's."""
-    try:
-        return not CloseCode(code).reconnect
-    except ValueError:
-        return not 4000 <= code < 4500

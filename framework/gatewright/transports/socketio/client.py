@@ -4,8 +4,10 @@ import asyncio
 import logging
 from typing import Any, Final
 
-from gatewright.dispatcher import Dispatcher, NoSuchPath, Opening, Way
+from gatewright.connections import Way
+from gatewright.dispatcher import Dispatcher, NoSuchPath
 from gatewright.errors import ErrorCode, EventError
+from gatewright.openings import Opening
 from gatewright.protocol.close import CloseCode
 from gatewright.protocol.engineio import PayloadError
 from gatewright.protocol.rates import TokenBucket
@@ -228,7 +230,7 @@ class Client:
         if ticket is not None:
             resumed = await dispatcher.resume(path, opening, way, ticket)
             if resumed is not None:
-                session, channel.replay = resumed
+                session, channel.replay = resumed.session, resumed.missed
                 channel.keeper = session.connection.keeper
                 channel.body["pid"] = ticket.secret
                 return session, True

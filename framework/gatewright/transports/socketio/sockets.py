@@ -7,14 +7,14 @@ from typing import Final
 
 import anyio
 from starlette.responses import Response
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from gatewright.protocol.close import CloseCode
 from gatewright.protocol.engineio import PROBED
 from gatewright.session import Session
 from gatewright.transports.links import Cut, make_link
-from gatewright.transports.reading import read, size_of
+from gatewright.transports.reading import payload_of, read, size_of
 from gatewright.transports.socketio.cookies import cookie_headers
 from gatewright.transports.socketio.engine import Engine, EngineSocket, new_id
 from gatewright.types import DisconnectReason, Handshake, Link
@@ -89,7 +89,7 @@ async def _probed(
     try:
         async with asyncio.timeout(timeout) as socket.probing:
             while True:
-                packet = _payload(await receive())
+                packet = payload_of(await receive())
                 if socket.closed:
                     return False
                 if packet == "2probe":
@@ -135,12 +135,6 @@ async def _read(
     finally:
         with anyio.CancelScope(shield=True):
             await socket.aclose()
-
-
-def _payload(message: Message) -> str | bytes | None:
-    """What a message brings; None when the socket is lost."""
-    payload: str | bytes | None = message.get("text")
-    return message.get("bytes") if payload is None else payload
 
 
 async def refuse(scope: Scope, receive: Receive, send: Send, status: int, body: bytes) -> None:

@@ -1,0 +1,152 @@
+"""Connections that can return: begun with a record, and taken over from the socket they lost."""
+
+import logging
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from gatewright.absences import Absence, Absences
+from gatewright.backplane.base import Record
+from gatewright.connection import Connection
+from gatewright.connections import Connections, Way
+from gatewright.errors import EventError
+from gatewright.ledger import Ledger
+from gatewright.node import Node
+from gatewright.openings import Opening
+from gatewright.protocol.sessions.window import Window
+from gatewright.recovery import Keeper, Ticket, hash_secret, replay
+from gatewright.rooms import Held
+from gatewright.session import Session
+from gatewright.types import Frame, Gap, Position
+
+__all__ = ["Resumed", "Returns"]
+
+logger: logging.Logger = logging.getLogger("gatewright")
+
+
+class Resumed(Struct):
+    """A session that has returned, what it has missed, and what it has missed for good."""
+
+    session: Session
+    missed: list[Frame]
+    gap: Gap | None = None
+
+
+class Returns:
+    """Begins sessions that may return, and gives them back."""
+
+    def __init__(self, node: Node, connections: Connections, absences: Absences) -> None:
+        self._node = node
+        self._connections = connections
+        self._absences = absences
+
+    async def keep(self, path: str, opening: Opening, way: Way, secret: str) -> Session:
+        """The same, of a connection that can return with its secret after its socket was lost."""
+        connection = self._connections.make(path, opening, way)
+        backplane, namespace, id = self._node.backplane, connection.namespace, connection.id
+        with self._node.namespaces.holding(namespace) as held:
+            position = await backplane.open(namespace, id, hash_secret(secret), connection.user)
+            connection.keeper = Keeper(backplane, namespace, id, position)
+            ledger = self._ledger(connection, Window(self._ends)) if way.calls_last else None
+            session = self._connections.host(path, opening, connection, way, ledger)
+            self._enter(session, held, position)
+        return session
+
+    async def resume(self, path: str, opening: Opening, way: Way, ticket: Ticket) -> Resumed | None:
+        """Give a connection that returns its session back, and what it has missed.
+
+        None where there is no such session, it is somebody else's, or something of what it missed
+        is not there any more and cannot be told: then it begins anew.
+        """
+        namespace = opening.place.handshake.namespace
+        record = await self._node.backplane.find(namespace, hash_secret(ticket.secret))
+        identity = opening.place.identity
+        if record is None or record.user != (None if identity is None else identity.user):
+            return None
+        if ticket.session is not None and ticket.session != record.id:
+            return None
+        async with self._absences.taking(namespace, record.id) as absence:
+            with self._node.namespaces.holding(namespace) as held:
+                return await self._take(path, opening, way, ticket, record, absence, held)
+
+    async def _take(
+        self,
+        path: str,
+        opening: Opening,
+        way: Way,
+        ticket: Ticket,
+        record: Record,
+        absence: Absence | None,
+        held: Held,
+    ) -> Resumed | None:
+        """Take over a session that nobody else has or takes."""
+        backplane, namespace = self._node.backplane, record.namespace
+        key = hash_secret(ticket.secret)
+        before = absence.place.connection if absence is not None else None
+        try:
+            connection = self._connections.make(path, opening, way, record, before)
+        except Exception:
+            logger.exception("%s of %s: its state is not what it was", record.id, namespace)
+            return None
+        revoked = await self._revoked(connection, record.rooms)
+        renewed = hash_secret(ticket.renewed) if ticket.renewed is not None else None
+        resumption = await backplane.resume(namespace, key, ticket.after, revoked, renewed=renewed)
+        if resumption is None:
+            return None
+        record = resumption.record
+        tell = not resumption.gaps or way.tells_gaps
+        missed = replay(resumption, way.codec) if tell else None
+        if missed is None:
+            if await backplane.end(namespace, record.id, record.generation):
+                await self._absences.end(record)
+            return None
+        connection.keeper = Keeper(
+            backplane, namespace, record.id, resumption.head, record.generation
+        )
+        ledger = self._resumed_ledger(connection, absence, ticket) if way.calls_last else None
+        session = self._connections.host(path, opening, connection, way, ledger)
+        self._node.namespaces[namespace].restore(connection, record.rooms)
+        self._enter(session, held, resumption.head)
+        head = resumption.head
+        gap = Gap(resumption.gaps, head.epoch, head.seq) if resumption.gaps else None
+        return Resumed(session, missed, gap)
+
+    def _enter(self, session: Session, held: Held, position: Position) -> None:
+        """Let a session that is in its namespace have what has passed since its position."""
+        connection, namespaces = session.connection, self._node.namespaces
+        hosted = namespaces[connection.namespace]
+        if hosted.position is None or hosted.position.epoch != position.epoch:
+            hosted.position = position
+        hosted.position = max(hosted.position, position, key=lambda each: each.seq)
+        namespaces.catch_up(connection, hosted, held, position)
+        self._absences.arrived(session)
+
+    @property
+    def _ends(self) -> int:
+        """Bytes of the ends that are kept for one session: as much as may wait for its socket."""
+        return self._node.settings.outbox
+
+    def _ledger(self, connection: Connection, window: Window) -> Ledger:
+        return Ledger(connection, self._node.observers, window)
+
+    def _resumed_ledger(
+        self, connection: Connection, absence: Absence | None, ticket: Ticket
+    ) -> Ledger:
+        """What is known of the calls of a session; nothing, if another process had it."""
+        known = absence.ledger if absence is not None else None
+        if known is None:
+            return self._ledger(connection, Window(self._ends, ticket.sent))
+        known.moved(connection)
+        return known
+
+    async def _revoked(self, connection: Connection, rooms: Sequence[str]) -> list[str]:
+        """The rooms that a connection may not be in any more."""
+        revoked: list[str] = []
+        for room in rooms:
+            try:
+                await connection.admit(room)
+            except Exception as error:
+                if not isinstance(error, EventError):
+                    logger.exception("%r: authorize_room failed", connection)
+                revoked.append(room)
+        return revoked
