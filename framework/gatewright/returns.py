@@ -1,5 +1,6 @@
 """Connections that can return: begun with a record, and taken over from the socket they lost."""
 
+import asyncio
 import logging
 from collections.abc import Sequence
 
@@ -45,7 +46,12 @@ class Returns:
         connection = self._connections.make(path, opening, way)
         backplane, namespace, id = self._node.backplane, connection.namespace, connection.id
         with self._node.namespaces.holding(namespace) as held:
-            position = await backplane.open(namespace, id, hash_secret(secret), connection.user)
+            try:
+                position = await backplane.open(namespace, id, hash_secret(secret), connection.user)
+            except BaseException:
+                # Nobody knows whether it was opened; left alone it would be there for ever.
+                await asyncio.shield(backplane.end(namespace, id, 1))
+                raise
             connection.keeper = Keeper(backplane, namespace, id, position)
             ledger = self._ledger(connection, Window(self._ends)) if way.calls_last else None
             session = self._connections.host(path, opening, connection, way, ledger)
@@ -90,7 +96,14 @@ class Returns:
             return None
         revoked = await self._revoked(connection, record.rooms)
         renewed = hash_secret(ticket.renewed) if ticket.renewed is not None else None
-        resumption = await backplane.resume(namespace, key, ticket.after, revoked, renewed=renewed)
+        try:
+            resumption = await backplane.resume(
+                namespace, key, ticket.after, revoked, renewed=renewed
+            )
+        except BaseException:
+            # If it was taken over, nobody has it now: it may be taken over again.
+            await asyncio.shield(backplane.release(namespace, record.id, record.generation + 1))
+            raise
         if resumption is None:
             return None
         record = resumption.record

@@ -30,6 +30,7 @@ class Listener:
         self.link = ScriptedLink(immediate=True)
         self.outbox = Outbox(self.link, flusher, limit)
         self.joined: set[str] = set()
+        self.patient = False
 
     @property
     def frames(self) -> list[dict[str, Any]]:

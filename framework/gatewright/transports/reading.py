@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
+import anyio
 from starlette.types import Message, Receive, Scope
 
 from gatewright.protocol.close import CloseCode
@@ -11,7 +12,7 @@ from gatewright.session import Session
 from gatewright.transports.links import EXTENSION
 from gatewright.types import DisconnectReason
 
-__all__ = ["Taker", "payload_of", "read", "reason_of", "size_of"]
+__all__ = ["Taker", "payload_of", "read", "reason_of", "size_of", "to_the_end"]
 
 Taker = Callable[[str | bytes], Session | None]
 """Takes a message; returns a session that has no room for another one."""
@@ -99,3 +100,18 @@ def reason_of(message: Message) -> DisconnectReason:
 def size_of(payload: str | bytes) -> int:
     """Bytes of a message on the wire."""
     return len(payload.encode("utf-8", "replace")) if isinstance(payload, str) else len(payload)
+
+
+async def to_the_end(ending: asyncio.Task[None]) -> None:
+    """Await it whoever cancels us meanwhile; the cancellation goes on afterwards."""
+    cancelled: asyncio.CancelledError | None = None
+    # anyio cancels again and again until its scope is left; asyncio does so once.
+    with anyio.CancelScope(shield=True):
+        while not ending.done():
+            try:
+                await asyncio.wait([ending])
+            except asyncio.CancelledError as error:
+                cancelled = error
+    ending.result()
+    if cancelled is not None:
+        raise cancelled

@@ -23,8 +23,8 @@ from gatewright.protocol.sessions.codecs import SessionCodec
 from gatewright.session import Session
 from gatewright.transports.admission import allowed_origin, read_handshake
 from gatewright.transports.links import Cut, make_link
-from gatewright.transports.reading import read, reason_of, size_of
-from gatewright.transports.sessions import SessionSocket, to_the_end
+from gatewright.transports.reading import read, reason_of, size_of, to_the_end
+from gatewright.transports.sessions import SessionSocket
 from gatewright.types import DisconnectReason
 
 __all__ = ["NOT_STARTED", "SUBPROTOCOLS", "WebSocketDoor", "deny"]

@@ -89,7 +89,10 @@ class Channel:
         """
         if self._over:
             return
-        if code == CloseCode.TAKEN_OVER or not is_final(code):
+        if code == CloseCode.TAKEN_OVER:
+            # Its client has another socket already; of this one, other namespaces may be left.
+            code = CloseCode.GOING_AWAY
+        if not is_final(code):
             # Not even CONNECT_ERROR: a client that is refused stays away, too.
             self.socket.close(DisconnectReason(code, reason, resumable=True))
         elif self._held is not None:
