@@ -53,7 +53,10 @@ class Conversation:
         self._missed: list[Frame] = []
         self._gap: Gap | None = None
         self._settled = False
-        self._asking = False
+        self._pings = 0
+        self._pongs = 0
+        self._asked = 0
+        """Which ping it is whose pong confirms something; 0 for none."""
         self._refreshing: asyncio.Task[None] | None = None
         self._heart: Heart | None = None
 
@@ -92,11 +95,13 @@ class Conversation:
             max=settings.max_frame,
             expires=UNSET if (left := _left(connection.identity)) is None else left,
         )
-        first = [self._codec.control(hello), *self._missed]
+        first = [self._codec.control(hello)]
         if (gap := self._gap) is not None:
+            # Before what was not lost: a client that is cut in the middle of that goes on behind
+            # it, where nothing seems to be missing any more.
             first.append(self._codec.control(GapNotice(gap.rooms, gap.epoch, gap.seq)))
+        self.outlet.open([*first, *self._missed])
         self._missed = []
-        self.outlet.open(first)
         if self._resumed:
             self._node.calls.ask_again(connection)
 
@@ -196,9 +201,9 @@ class Conversation:
         assert ledger is not None
         position = connection.position
         seq = position.seq if position is not None else 0
-        if not self._asking and connection.keeper is not None:
-            # The answer to a second one may be the late answer to the first.
-            self._asking = True
+        self._pings += 1
+        if not self._asked and connection.keeper is not None:
+            self._asked = self._pings
             connection.keeper.sent(position)
             ledger.window.pinged()
         if ledger.window.running:
@@ -206,9 +211,11 @@ class Conversation:
         session.tell(Ping(seq))
 
     def _ponged(self) -> None:
-        if not self._asking:
+        # They come in the order of the pings; a late one confirms what its own ping asked.
+        self._pongs += 1
+        if not self._asked or self._pongs < self._asked:
             return
-        self._asking = False
+        self._asked = 0
         session = self._session
         if session.connection.keeper is not None:
             session.connection.keeper.confirm()
