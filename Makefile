@@ -73,6 +73,10 @@ docs: $(DEV) ## build the site under site/
 docs-serve: $(DEV) ## the site at a local address, following changes
 	$(BIN)/zensical serve
 
+.PHONY: client
+client: $(DEV) ## build the JavaScript client that the package ships
+	$(BIN)/python -m tests.client_js.building
+
 .PHONY: bench
 bench: $(DEV) $(BENCH) ## measure against the peers (benchmarks/README.md; minutes)
 	$(BIN)/python benchmarks/run.py $(ARGS)

@@ -31,6 +31,7 @@ from gatewright.protocol.sessions.codecs import SessionJsonCodec, SessionMsgpack
 from gatewright.protocol.socketio.codec import SocketIOCodec
 from gatewright.protocol.socketio.msgpack import SocketIOMsgpackCodec
 from gatewright.settings import Settings
+from gatewright.static import client_routes
 from gatewright.transports.socketio.channel import Codec as SocketIOFormat
 from gatewright.transports.socketio.client import Client
 from gatewright.transports.socketio.config import SocketIO
@@ -70,6 +71,7 @@ class Gatewright:
         settings: Settings | None = None,
         socketio: SocketIO | None = SocketIO(),  # noqa: B008 - frozen
         admin: "Admin | None" = None,
+        client_js: str | None = "/gatewright.js",
         debug: bool = False,
         dec_hook: DecHook | None = None,
         enc_hook: EncHook | None = None,
@@ -123,12 +125,14 @@ class Gatewright:
                 socketio, self.settings.origins, lambda: self._engine, lambda: self._accepting
             )
             self._routes += door.routes
+        if client_js is not None:
+            self._routes += client_routes(client_js)
         self._router = Router(self._routes, default=_nowhere, lifespan=self.lifespan)
         check_injection(self._blueprint, self._build(()), self._build((), opening=True))
 
     @property
     def routes(self) -> list[BaseRoute]:
-        """A route per namespace, for `Starlette(routes=[*realtime.routes])`."""
+        """All its routes, one per namespace, for `Starlette(routes=[*realtime.routes])`."""
         return list(self._routes)
 
     @property

@@ -92,14 +92,14 @@ def node() -> str:
     return _node()[0]
 
 
-def install() -> None:
-    """Install the locked packages, unless they are there already."""
+def install(folder: Path = JS) -> None:
+    """Install the locked packages of a folder, unless they are there already."""
     _, npm = _node()
-    lock, installed = JS / "package-lock.json", JS / "node_modules" / ".package-lock.json"
+    lock, installed = folder / "package-lock.json", folder / "node_modules" / ".package-lock.json"
     if installed.exists() and installed.stat().st_mtime >= lock.stat().st_mtime:
         return
     command = [*npm, "ci", "--no-audit", "--no-fund", "--ignore-scripts"]
-    done = subprocess.run(command, cwd=JS, check=False, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=folder, check=False, capture_output=True, text=True)
     if done.returncode:
         missing(f"needs the packages of {lock}, and `npm ci` failed:\n{done.stdout}{done.stderr}")
 
