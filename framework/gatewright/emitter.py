@@ -93,6 +93,8 @@ class Target:
             for observer in node.observers:
                 observer.sent(namespace, members, outgoing.event, event)
             return None
+        if node.backplane.durable:
+            outgoing.store(node.states.enc_hook)
         entry = Entry(outgoing, self._rooms, self._users, self._out)
         return await node.backplane.publish(namespace, (entry,))
 

@@ -4,6 +4,7 @@
 GatewrightError
 ├── StartupError        a declaration is wrong; raised while the application is built or started
 ├── NotStartedError     the application's lifespan has not run
+├── BackplaneError      the backplane cannot do now what was asked of it
 ├── EmitError           an emit that can never be right: unnamed, undeclared or unbound
 └── EventError          the end of a call that failed; code, message and details go to the caller
     └── CallTimeout     not every receiver answered an emitted call in time
@@ -14,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 
 __all__ = [
+    "BackplaneError",
     "CallTimeout",
     "EmitError",
     "ErrorCode",
@@ -61,6 +63,10 @@ class StartupError(GatewrightError):
 
 class NotStartedError(GatewrightError):
     """Something was asked of an application whose lifespan has not run."""
+
+
+class BackplaneError(GatewrightError):
+    """The backplane cannot do now what was asked of it; nothing of it was delivered."""
 
 
 class EmitError(GatewrightError):

@@ -1,11 +1,13 @@
 """Every backplane there is: whoever adds one adds it here, and the whole contract runs over it."""
 
+import tempfile
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
 
 import pytest
 
-from gatewright.backplane import Backplane, Memory
+from gatewright.backplane import Backplane, Memory, SQLite
 
 Elapse = Callable[[float], Awaitable[None]]
 """Let seconds pass for a backplane; one whose clock cannot be moved sleeps."""
@@ -24,7 +26,18 @@ async def memory() -> AsyncGenerator[Made]:
     yield Memory(clock=lambda: now[0]), elapse
 
 
-FACTORIES: dict[str, Factory] = {"memory": memory}
+@asynccontextmanager
+async def sqlite() -> AsyncGenerator[Made]:
+    now = [1000.0]
+
+    async def elapse(seconds: float) -> None:
+        now[0] += seconds
+
+    with tempfile.TemporaryDirectory() as folder:
+        yield SQLite(Path(folder) / "kept.db", clock=lambda: now[0]), elapse
+
+
+FACTORIES: dict[str, Factory] = {"memory": memory, "sqlite": sqlite}
 
 
 @pytest.fixture(params=FACTORIES)

@@ -58,22 +58,23 @@ async def test_what_nobody_is_in_any_more_may_be_forgotten() -> None:
     await memory.publish("/b", [ENTRY])
     await memory.publish("/c", [ENTRY])
     assert await memory.publish("/a", [ENTRY]) == 1
-    assert len(memory._live) + len(memory._idle) == 1
+    assert len(memory._sequences._live) + len(memory._sequences._idle) == 1
 
 
 async def test_what_is_refused_leaves_nothing_behind() -> None:
     memory = Memory()
     with pytest.raises(NotStartedError):
         await memory.publish("/a", [ENTRY])
-    assert not memory._idle
     await memory.start(lambda _: None)
+    assert not memory._sequences._idle
     await memory.publish("/a", [ENTRY])
     await memory.stop()
-    assert not memory._idle
+    await memory.start(lambda _: None)
+    assert not memory._sequences._idle
 
 
 def history(memory: Memory) -> History | None:
-    return memory._sequence("/a").history
+    return memory._sequences._sequence("/a").history
 
 
 async def test_a_namespace_with_a_session_is_kept_also_while_it_is_away() -> None:
@@ -96,7 +97,7 @@ async def test_a_namespace_with_a_session_is_kept_also_while_it_is_away() -> Non
 async def test_joining_nothing_keeps_no_namespace() -> None:
     memory, _ = await limited(1)
     await memory.mark("/a", "join", "ana", [])
-    assert not memory._live
+    assert not memory._sequences._live
 
 
 async def test_nothing_is_kept_for_connections_without_a_session() -> None:

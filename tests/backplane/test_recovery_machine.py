@@ -313,7 +313,7 @@ class RecoveryMachine(RuleBasedStateMachine):
 
     def within_bounds(self) -> None:
         """Memory keeps what the bounds allow and no more; nothing where nobody can ask for it."""
-        history = self.memory._sequence(NAMESPACE).history
+        history = self.memory._sequences._sequence(NAMESPACE).history
         assert (history is not None) == bool(self.sessions)
         if history is not None:
             kept = [said.size for said in self.log if said.kept]

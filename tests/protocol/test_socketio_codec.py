@@ -11,9 +11,10 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 
 from gatewright.errors import EmitError
 from gatewright.protocol.frames import ErrorBody
-from gatewright.protocol.socketio.codec import SocketIOCodec, arguments_of
+from gatewright.protocol.socketio.codec import SocketIOCodec
 from gatewright.protocol.socketio.msgpack import MsgpackDecoder, SocketIOMsgpackCodec
 from gatewright.protocol.socketio.packets import JsonDecoder, Packet, PacketError
+from gatewright.protocol.stored import arguments_of
 from gatewright.types import Frame, Position
 
 Codec = SocketIOCodec | SocketIOMsgpackCodec

@@ -1,6 +1,7 @@
-"""What carries events, memberships and, later, history between nodes."""
+"""What carries events and memberships, and keeps sessions and their history."""
 
 from gatewright.backplane.base import Backplane
 from gatewright.backplane.memory import Memory
+from gatewright.backplane.sqlite import SQLite
 
-__all__ = ["Backplane", "Memory"]
+__all__ = ["Backplane", "Memory", "SQLite"]

@@ -2,15 +2,13 @@
 
 from bisect import bisect_right
 from collections import OrderedDict, deque
-from collections.abc import Iterator, Sequence
-from typing import Final, Literal
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final
 
 from gatewright.backplane.base import EVERYONE, Bounds, Entry
+from gatewright.backplane.changes import Changes, Stream
 
-__all__ = ["EVERYONE_STREAM", "History", "Stream"]
-
-Stream = tuple[Literal["room", "user", "all"], str]
-"""What an entry lies in: a room, the messages for a user, or those for everyone."""
+__all__ = ["EVERYONE_STREAM", "History", "Kept"]
 
 EVERYONE_STREAM: Final[Stream] = ("all", EVERYONE)
 
@@ -20,7 +18,7 @@ OVERHEAD: Final = 1024
 _FEW_TRIMMED: Final = 1024
 
 
-class _Kept:
+class Kept:
     """An entry, for as long as a stream holds it."""
 
     __slots__ = ("at", "entry", "holders", "size")
@@ -49,12 +47,23 @@ class History:
     asks of the entries' predecessors: whoever needs what follows `p` has a gap iff it is above `p`.
     """
 
-    __slots__ = ("_bounds", "_entries", "_size", "_streams", "_sweep_at", "_trimmed")
+    __slots__ = (
+        "_bounds",
+        "_changes",
+        "_entries",
+        "_namespace",
+        "_size",
+        "_streams",
+        "_sweep_at",
+        "_trimmed",
+    )
 
-    def __init__(self, bounds: Bounds) -> None:
+    def __init__(self, namespace: str, bounds: Bounds, changes: Changes | None = None) -> None:
+        self._namespace = namespace
         self._bounds = bounds
+        self._changes = changes
         # The oldest goes first, others from the middle: an OrderedDict does both at once.
-        self._entries: OrderedDict[int, _Kept] = OrderedDict()
+        self._entries: OrderedDict[int, Kept] = OrderedDict()
         self._streams: dict[Stream, _Numbers] = {}
         self._trimmed: dict[Stream, int] = {}
         self._size = 0
@@ -71,9 +80,16 @@ class History:
     def entry(self, seq: int) -> Entry:
         return self._entries[seq].entry
 
+    def kept(self, seq: int) -> Kept | None:
+        return self._entries.get(seq)
+
+    def trimmed(self, stream: Stream) -> int:
+        """The number of the last entry that a stream has lost; 0 for none."""
+        return self._trimmed.get(stream, 0)
+
     def complete(self, stream: Stream, after: int) -> bool:
         """Whether everything in a stream after this number is still there (R8)."""
-        return self._trimmed.get(stream, 0) <= after
+        return self.trimmed(stream) <= after
 
     def count(self, stream: Stream, after: int) -> int:
         """How many of a stream's entries come after a number."""
@@ -91,7 +107,17 @@ class History:
 
     def append(self, first: int, entries: Sequence[Entry], now: float) -> None:
         for seq, entry in enumerate(entries, first):
-            self._add(seq, entry, now)
+            self._add(seq, entry, now, _streams(entry))
+        self.trim(now)
+
+    def restore(
+        self, trimmed: Mapping[Stream, int], entries: Iterable[tuple[int, Entry, float]], now: float
+    ) -> None:
+        """Take back what was kept, with the times of its publication, as far as it is in bounds."""
+        self._trimmed.update(trimmed)
+        for seq, entry, at in entries:
+            streams = [each for each in _streams(entry) if self.trimmed(each) < seq]
+            self._add(seq, entry, min(at, now), streams)
         self.trim(now)
 
     def trim(self, now: float) -> None:
@@ -113,15 +139,20 @@ class History:
 
     def forget(self, seq: int) -> None:
         """Nobody will ask for what follows a number below `seq`."""
+        if self._changes is not None:
+            for stream, last in self._trimmed.items():
+                if last <= seq:
+                    self._changes.stream(self._namespace, stream)
         self._trimmed = {stream: last for stream, last in self._trimmed.items() if last > seq}
         self._sweep_at = max(_FEW_TRIMMED, 2 * len(self._trimmed))
 
-    def _add(self, seq: int, entry: Entry, now: float) -> None:
-        streams = _streams(entry)
+    def _add(self, seq: int, entry: Entry, now: float, streams: Sequence[Stream]) -> None:
+        if self._changes is not None:
+            self._changes.entry(self._namespace, seq)
         if not streams:
             return
         size = entry.outgoing.size + OVERHEAD
-        kept = self._entries[seq] = _Kept(entry, size, now)
+        kept = self._entries[seq] = Kept(entry, size, now)
         self._size += size
         kept.holders = len(streams)
         bounds = self._bounds
@@ -137,6 +168,8 @@ class History:
     def _cut(self, stream: Stream, numbers: _Numbers) -> None:
         """Take the oldest entry out of a stream."""
         seq = self._trimmed[stream] = numbers.seqs.popleft()
+        if self._changes is not None:
+            self._changes.stream(self._namespace, stream)
         kept = self._entries[seq]
         numbers.size -= kept.size
         if not numbers.seqs:
@@ -145,6 +178,8 @@ class History:
         if not kept.holders:
             del self._entries[seq]
             self._size -= kept.size
+            if self._changes is not None:
+                self._changes.entry(self._namespace, seq)
 
 
 def _streams(entry: Entry) -> Sequence[Stream]:

@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from gatewright.backplane.base import EVERYONE, Bounds, Entry, Stay
-from gatewright.backplane.history import EVERYONE_STREAM, History, Stream
+from gatewright.backplane.changes import Stream
+from gatewright.backplane.history import EVERYONE_STREAM, History
 from gatewright.backplane.sessions import Session
 from gatewright.backplane.stays import within
 from gatewright.types import Position

@@ -45,6 +45,22 @@ class Session:
         """When its grace is over; None while it has a socket."""
         self.rename(user, start.seq)
 
+    @classmethod
+    def restore(cls, record: Record, lost: tuple[int, int], deadline: float | None) -> "Session":
+        """The session that a record is a picture of."""
+        session = cls(
+            record.namespace, record.id, b"", None, Position(record.epoch, record.confirmed)
+        )
+        session.keys = record.keys
+        session.generation = record.generation
+        session.start = record.start
+        session.rooms = Stays(record.stays, lost[0])
+        session.user = record.user
+        session.users = Stays(record.users, lost[1])
+        session.state = record.state
+        session.deadline = deadline
+        return session
+
     def record(self) -> Record:
         return Record(
             id=self.id,

@@ -1,7 +1,7 @@
 """Who was in what, when: the memberships of one session, each with the numbers it stood between."""
 
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from gatewright.backplane.base import Stay
@@ -20,12 +20,15 @@ class Stays:
 
     __slots__ = ("_by_room", "_ended", "lost")
 
-    def __init__(self) -> None:
+    def __init__(self, stays: Iterable[Stay] = (), lost: int = 0) -> None:
         self._by_room: dict[str, list[Stay]] = {}
         """Of one room they follow each other, so that only the last can still last."""
         self._ended = 0
-        self.lost: int = 0
+        self.lost: int = lost
         """Up to this number nobody knows any more what the session was in."""
+        for stay in stays:
+            self._by_room.setdefault(stay.room, []).append(stay)
+            self._ended += stay.until is not None
 
     def __iter__(self) -> Iterator[Stay]:
         return (stay for stays in self._by_room.values() for stay in stays)

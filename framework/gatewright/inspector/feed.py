@@ -23,7 +23,7 @@ from gatewright.inspector.sockets import carrier, describe, transport
 from gatewright.observing import Observer
 from gatewright.protocol.codecs import Codec, EnvelopeCodec
 from gatewright.protocol.frames import Data
-from gatewright.protocol.socketio.codec import arguments_of
+from gatewright.protocol.stored import arguments_of
 from gatewright.rooms import Member
 from gatewright.types import DisconnectReason
 

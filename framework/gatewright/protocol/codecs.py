@@ -197,6 +197,7 @@ class MsgpackCodec(EnvelopeCodec):
 
     def __init__(self, dec_hook: DecHook | None = None, enc_hook: EncHook | None = None) -> None:
         self._dec_hook = dec_hook
+        self.enc_hook: EncHook | None = enc_hook
         self._encode = msgspec.msgpack.Encoder(enc_hook=enc_hook).encode
         self._envelope = msgspec.msgpack.Decoder(Envelope).decode
 

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from gatewright.protocol.codecs import Codec
+from gatewright.protocol.codecs import Codec, EncHook
+from gatewright.protocol.stored import dump, load
 from gatewright.types import Frame, Position
 
 __all__ = ["Outgoing"]
@@ -18,11 +19,13 @@ class Outgoing:
     __slots__ = (
         "_finished",
         "_frames",
+        "_least",
         "call_id",
         "data",
         "event",
         "namespace",
         "position",
+        "stored",
         "volatile",
     )
 
@@ -36,13 +39,30 @@ class Outgoing:
         self.position: Position | None = None
         self.volatile: bool = False
         """Whether it stands outside the sequence; `position` is then the last one before it."""
+        self.stored: bytes | None = None
+        """What `restore` makes the event of again; None unless `store` was called."""
+        self._least = 0
         self._frames: dict[str, Frame] = {}
         self._finished: dict[str, Frame] = {}
 
     @property
     def size(self) -> int:
         """Bytes of the largest frame made so far: what it costs to keep."""
-        return max((frame.size for frame in self._frames.values()), default=0)
+        return max((frame.size for frame in self._frames.values()), default=self._least)
+
+    def store(self, enc_hook: EncHook | None = None) -> bytes:
+        """The event in a form that outlives the process; raises what the encoder raises."""
+        if self.stored is None:
+            self.stored = dump(self.event, self.data, enc_hook)
+        return self.stored
+
+    @classmethod
+    def restore(cls, stored: bytes, size: int, namespace: str) -> "Outgoing":
+        """The event that was stored, as if it were emitted now; `size` is what it was then."""
+        event, data = load(stored)
+        outgoing = cls(event, data, namespace=namespace)
+        outgoing._least = size
+        return outgoing
 
     def prepare(self, codec: Codec) -> Frame:
         """The frame without a position; raises what the encoder raises, the first time only."""

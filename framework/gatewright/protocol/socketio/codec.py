@@ -5,16 +5,17 @@ from functools import lru_cache
 from typing import Any
 
 import msgspec
-from msgspec import UNSET, Raw, Struct, convert
+from msgspec import UNSET, Raw, convert
 
 from gatewright.errors import EmitError
 from gatewright.protocol.codecs import DecHook, EncHook
 from gatewright.protocol.frames import Data, ErrorBody, exception_body
 from gatewright.protocol.socketio.attachments import BYTES, carries_bytes, detach, may_carry
 from gatewright.protocol.socketio.packets import MAX_ATTACHMENTS
+from gatewright.protocol.stored import arguments_of
 from gatewright.types import Frame, Position
 
-__all__ = ["SocketIOCodec", "arguments_of"]
+__all__ = ["SocketIOCodec"]
 
 
 class SocketIOCodec:
@@ -154,19 +155,6 @@ def _prefix(namespace: str) -> bytes:
 
 
 _short_prefix = lru_cache(maxsize=4096)(_prefix)
-
-
-def arguments_of(data: Any) -> Sequence[Any]:
-    """An event's arguments: the fields of one that is `array_like`, or the event itself.
-
-    Fields at the end that are `UNSET` are left out.
-    """
-    if not (isinstance(data, Struct) and data.__struct_config__.array_like):
-        return (data,)
-    values = [getattr(data, name) for name in data.__struct_fields__]
-    while values and values[-1] is UNSET:
-        values.pop()
-    return values
 
 
 def _with_offset(frame: Frame, position: Position) -> Frame:

@@ -8,7 +8,6 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 
 from gatewright.protocol.codecs import DecHook, EncHook, decode_errors, describe
 from gatewright.protocol.frames import Data, ErrorBody, exception_body
-from gatewright.protocol.socketio.codec import arguments_of
 from gatewright.protocol.socketio.notepack import translate
 from gatewright.protocol.socketio.packets import (
     Packet,
@@ -18,6 +17,7 @@ from gatewright.protocol.socketio.packets import (
     fill,
     read_id,
 )
+from gatewright.protocol.stored import arguments_of
 from gatewright.types import Frame, Position
 
 __all__ = ["MsgpackDecoder", "SocketIOMsgpackCodec"]

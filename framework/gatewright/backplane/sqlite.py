@@ -1,0 +1,191 @@
+"""The backplane of one process whose sessions outlive it: a file of SQLite."""
+
+import time
+from collections.abc import Callable, Collection, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any, Literal
+
+from gatewright.backplane.base import (
+    DEFAULT_BOUNDS,
+    Backplane,
+    Bounds,
+    Entry,
+    Lane,
+    Record,
+    Resumption,
+)
+from gatewright.backplane.database import Database, Synchronous
+from gatewright.backplane.journal import Journal, Step
+from gatewright.backplane.sequences import Sequences
+from gatewright.errors import NotStartedError, StartupError
+from gatewright.types import Position
+
+__all__ = ["SQLite"]
+
+
+class SQLite(Backplane):
+    """Keeps sessions, sequences and history in a file: they survive a restart, and a crash.
+
+    An emit returns, and is delivered, when it has been written; what comes at the same time is
+    written together. `synchronous="full"` waits until it is on the disk. `"normal"` leaves that to
+    the system: it is faster, survives the end of the process, however it ends, and after a power
+    failure every session is told of a gap.
+
+    The file belongs to one process at a time. `idle` is as in `Memory`; `clock` gives seconds
+    that go on over a restart.
+    """
+
+    durable = True
+
+    def __init__(
+        self,
+        path: str | PathLike[str],
+        *,
+        synchronous: Synchronous = "full",
+        idle: int = 10_000,
+        clock: Callable[[], float] | None = None,
+    ) -> None:
+        if str(path) in ("", ":memory:"):
+            raise StartupError(
+                "SQLite(path)",
+                expected="the path of a file",
+                got=repr(path),
+                fix="Memory() is the backplane that keeps nothing.",
+            )
+        if synchronous not in ("full", "normal"):
+            raise StartupError(
+                "SQLite(synchronous=…)",
+                expected="'full' or 'normal'",
+                got=repr(synchronous),
+                fix="Leave it out to lose nothing when the power fails.",
+            )
+        self._path = Path(path)
+        self._synchronous: Synchronous = synchronous
+        self._idle = idle
+        self._clock = clock
+        self._started: Journal | None = None
+
+    async def start(self, lane: Lane, bounds: Bounds = DEFAULT_BOUNDS) -> None:
+        if self._started is not None:
+            raise NotStartedError(
+                "this SQLite backplane already serves a running application; "
+                "give each Gatewright its own SQLite(path), with a path of its own"
+            )
+        database = Database(self._path, self._synchronous)
+        journal = Journal(database, lane, bounds, self._idle, self._clock or _clock())
+        self._started = journal
+        try:
+            await journal.start()
+        except BaseException:
+            self._started = None
+            raise
+
+    async def stop(self) -> None:
+        journal, self._started = self._started, None
+        if journal is not None:
+            await journal.stop()
+
+    async def publish(self, namespace: str, entries: Sequence[Entry]) -> int:
+        journal, entries = self._journal, tuple(entries)
+        _check(namespace)
+        for entry in entries:
+            # An emitter has done so, with the application's hooks; others get to know here.
+            entry.outgoing.store()
+            _check(*(entry.rooms or ()), *(entry.users or ()), *entry.except_)
+        return await journal.ask(lambda sequences: sequences.publish(namespace, entries))
+
+    async def mark(
+        self, namespace: str, action: Literal["join", "leave"], member: str, rooms: Collection[str]
+    ) -> int:
+        journal, rooms = self._journal, tuple(rooms)
+        _check(namespace, member, *rooms)
+        return await journal.ask(lambda sequences: sequences.mark(namespace, action, member, rooms))
+
+    async def position(self, namespace: str) -> Position:
+        journal = self._journal
+        _check(namespace)
+        return await journal.ask(lambda sequences: sequences.position(namespace))
+
+    async def open(self, namespace: str, id: str, key: bytes, user: str | None) -> Position:
+        journal = self._journal
+        _check(namespace, id, user or "")
+        return await journal.ask(
+            lambda sequences: sequences.open(namespace, id, key, user),
+            # Nobody knows its key.
+            undone=lambda _: lambda sequences: sequences.end(namespace, id, 1),
+        )
+
+    async def rename(self, namespace: str, id: str, user: str | None) -> None:
+        journal = self._journal
+        _check(user or "")
+        await journal.ask(lambda sequences: sequences.rename(namespace, id, user))
+
+    async def save(self, namespace: str, id: str, state: bytes) -> None:
+        await self._journal.ask(lambda sequences: sequences.save(namespace, id, state))
+
+    async def confirm(self, namespace: str, id: str, seq: int) -> None:
+        await self._journal.ask(lambda sequences: sequences.confirm(namespace, id, seq))
+
+    async def find(self, namespace: str, key: bytes) -> Record | None:
+        return await self._journal.ask(lambda sequences: sequences.find(namespace, key))
+
+    async def resume(
+        self,
+        namespace: str,
+        key: bytes,
+        after: Position | None,
+        revoked: Collection[str] = (),
+        *,
+        renewed: bytes | None = None,
+    ) -> Resumption | None:
+        journal, revoked = self._journal, tuple(revoked)
+        _check(*revoked)
+
+        def released(resumption: Resumption | None) -> Step[Any] | None:
+            """Nobody has the session: its grace begins."""
+            if resumption is None:
+                return None
+            record = resumption.record
+            return lambda sequences: sequences.release(namespace, record.id, record.generation)
+
+        return await journal.ask(
+            lambda sequences: sequences.resume(namespace, key, after, revoked, renewed),
+            undone=released,
+        )
+
+    async def settle(self, namespace: str, id: str, generation: int) -> None:
+        await self._journal.ask(lambda sequences: sequences.settle(namespace, id, generation))
+
+    async def release(self, namespace: str, id: str, generation: int) -> bool:
+        return await self._journal.ask(
+            lambda sequences: sequences.release(namespace, id, generation), insistent=True
+        )
+
+    async def end(self, namespace: str, id: str, generation: int) -> bool:
+        return await self._journal.ask(
+            lambda sequences: sequences.end(namespace, id, generation), insistent=True
+        )
+
+    async def expired(self) -> Sequence[Record]:
+        return await self._journal.ask(Sequences.expired)
+
+    @property
+    def _journal(self) -> Journal:
+        if self._started is None:
+            raise NotStartedError("the application is not running: its lifespan has not started")
+        return self._started
+
+
+def _clock() -> Callable[[], float]:
+    """The time of day at the start, and then evenly on, whatever is done to the system's clock."""
+    start = time.time() - time.monotonic()
+    return lambda: start + time.monotonic()
+
+
+def _check(*names: str) -> None:
+    """What cannot be written fails with who asked for it, not with all that is written with it."""
+    try:
+        "".join(names).encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"expected names that are Unicode text, got surrogates: {error}") from None
