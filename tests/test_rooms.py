@@ -222,7 +222,7 @@ class RoomsMachine(RuleBasedStateMachine):
             for name in list(self.present):
                 self.exit(name, told=True, late=False)
             assert len(self.node) == 0
-            assert not self.backplane._live
+            assert not self.backplane._sequences._live
             for listener in self.everyone.values():
                 self.run(listener.outbox.aclose())
             self.run(self.backplane.stop())

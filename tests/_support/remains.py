@@ -23,7 +23,7 @@ async def nothing_remains(realtime: Gatewright, tasks: "set[asyncio.Task[Any]]")
             "connections": len(realtime),
             "namespaces": len(node.namespaces),
             "calls to clients": len(node.calls),
-            "sequences with members": len(node.backplane._live),  # type: ignore[attr-defined]
+            "sequences with members": len(node.backplane._sequences._live),  # type: ignore[attr-defined]
             "outboxes watched": len(node.flusher._watched),
             "tasks": len(asyncio.all_tasks() - tasks),
         }

@@ -40,7 +40,7 @@ async def test_a_connection_that_has_ended_joins_nothing_any_more() -> None:
             await connection.disconnect()
             assert connection.rooms == frozenset()
             assert dispatcher.node.namespaces["/chat"].rooms == {}
-            assert dispatcher.node.backplane._live == {}  # type: ignore[attr-defined]
+            assert dispatcher.node.backplane._sequences._live == {}  # type: ignore[attr-defined]
 
 
 async def test_a_join_that_is_overtaken_by_the_end_joins_nothing() -> None:
@@ -68,4 +68,4 @@ async def test_a_join_that_is_overtaken_by_the_end_joins_nothing() -> None:
         assert await client.app.emitter.of("/rooms").to("lobby").count() == 0
         dispatcher = client.app._dispatcher
         assert dispatcher is not None
-        assert dispatcher.node.backplane._live == {}  # type: ignore[attr-defined]
+        assert dispatcher.node.backplane._sequences._live == {}  # type: ignore[attr-defined]
