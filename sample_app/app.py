@@ -10,6 +10,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from gatewright import Gatewright, Rate, Settings
+from gatewright.backplane import SQLite
 from gatewright.transports.socketio import SocketIO
 from sample_app.headers import SecurityHeaders
 from sample_app.miaou.gateway import MiaouGateway
@@ -47,9 +48,15 @@ def make_realtime(database: Path) -> Gatewright:
         gateways=[MiaouGateway],
         modules=[MiaouModule(database)],
         authenticate=authenticate,
-        # Nobody types faster; what is over it is answered `too_many`, and the page shows it.
-        settings=Settings(event_rates={"say": Rate(2, 10), "create": Rate(0.2, 5)}),
-        # For clients that are not our page. Each event then ends with an additional argument; who
-        # has gone without a word is missed after seconds, and a chat's people want to see that.
+        # Who is cut off by a restart goes on afterwards as if nothing had happened.
+        backplane=SQLite(database.with_suffix(".sessions.db")),
+        settings=Settings(
+            # Nobody types faster; what is over it is answered `too_many`, and the page shows it.
+            event_rates={"say": Rate(2, 10), "create": Rate(0.2, 5)},
+            # Phones vanish without a word, and people want to see who is here.
+            ping_interval=5,
+            ping_timeout=3,
+        ),
+        # For clients that are not our page. Each event then ends with an additional argument.
         socketio=SocketIO(recovery=True, ping_interval=5, ping_timeout=5),
     )

@@ -16,6 +16,7 @@ __all__ = [
     "RoomOpened",
     "Said",
     "Say",
+    "Seat",
     "Typing",
     "Welcome",
     "Went",
@@ -71,6 +72,13 @@ class Registration(Struct):
 
     nickname: Name
     secret: Key
+
+
+class Seat(Struct):
+    """What a session keeps: as whom it has registered. It never leaves the server."""
+
+    nickname: str = ""
+    secret: str = ""
 
 
 class Welcome(Struct):

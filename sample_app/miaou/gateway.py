@@ -6,6 +6,7 @@ from gatewright import (
     Emitter,
     EventError,
     Principal,
+    State,
     catch,
     gateway,
     on,
@@ -24,6 +25,7 @@ from sample_app.miaou.events import (
     RoomOpened,
     Said,
     Say,
+    Seat,
     Typing,
     Welcome,
     Went,
@@ -48,13 +50,14 @@ class MiaouGateway:
 
     @on("register")
     async def register(self, connection: Connection, registration: Registration) -> Welcome:
-        """The first call of a page, and again after each reconnect: back in all its rooms."""
+        """The first call of a page, in all its rooms from then on."""
         if (known := self.people.who(connection.id)) is not None:
             raise AlreadyRegistered(known.nickname)
         person = await self.people.register(
             connection.id, registration.nickname, registration.secret
         )
         await connection.authenticate(person)
+        await connection.save(Seat(registration.nickname, registration.secret))
         rooms = await self.chat.rooms(person)
         for view in rooms:
             if view.joined:
@@ -69,23 +72,29 @@ class MiaouGateway:
                 await self.exit(connection, person, room_of(channel))
 
     @on_resume
-    async def back(self, connection: Connection) -> None:
-        """A Socket.IO client is back in its rooms by itself; the others hear of it."""
+    async def back(self, connection: Connection, seat: State[Seat]) -> None:
+        """Who was cut off is back in all rooms; the others hear of it.
+
+        After a restart `people` is new, and only the session knows who sits there.
+        """
         person = self.people.who(connection.id)
+        if person is None and seat.nickname:
+            try:
+                person = await self.people.register(connection.id, seat.nickname, seat.secret)
+            except MiaouError:
+                # The nickname was given away meanwhile: the page is asked for another one.
+                await connection.leave(*connection.rooms)
+                await connection.save(Seat())
         if person is not None:
             for channel in connection.rooms:
                 room = room_of(channel)
                 if person not in await self.here(room, but=connection.id):
-                    await self.emitter.to(channel).emit(Came(room, person))
+                    await connection.to(channel).emit(Came(room, person))
 
     @on_end
     async def goodbye(self, connection: Connection) -> None:
-        """Now the nickname is free. Of a WebSocket this is the same moment as `lost`."""
+        """Now the nickname is free."""
         self.people.release(connection.id)
-
-    @on("ping")
-    async def ping(self) -> None:
-        """Answers. A page asks when it doubts that its connection is still alive."""
 
     # Rooms
 
@@ -112,9 +121,12 @@ class MiaouGateway:
 
     # Talking
 
-    @on("say", guards=[registered])
+    @on("say", guards=[registered], idempotent=True)
     async def say(self, me: Principal[Person], say: Say) -> Message:
-        """Say something in a room or to a person. The same `key` again is the same message."""
+        """Say something in a room or to a person. The same `key` again is the same message.
+
+        So it may be executed again when a restart has taken the answer with it.
+        """
         message, new = await self.chat.say(me, say.to, say.text, say.key)
         if new:
             if isinstance(say.to, ToRoom):
@@ -168,7 +180,8 @@ class MiaouGateway:
     async def exit(self, connection: Connection, person: Person, room: int) -> None:
         """Tell the others, if this was the person's last connection in the room."""
         if person not in await self.here(room, but=connection.id):
-            await self.emitter.to(channel_of(room)).emit(Went(room, person))
+            # Without the connection itself, which would read it when it returns.
+            await connection.to(channel_of(room)).emit(Went(room, person))
 
 
 def channel_of(room: int) -> str:

@@ -16,7 +16,7 @@ async def authenticate(handshake: Handshake, people: Inject[People]) -> Identity
 
     That handler checks nickname and secret and then calls `connection.authenticate(person)`, which
     ends here. What a client could send is decoded into maps and texts and never is a `Person`. A
-    Socket.IO client sends its secret, so that one that was cut off is recognized as the same.
+    client that may return sends its secret, so that it is recognized as the same.
     """
     shown: Any = handshake.auth
     person: Person | None = None

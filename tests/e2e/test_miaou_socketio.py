@@ -102,7 +102,7 @@ async def test_a_guest_who_is_cut_off_misses_nothing(sample_app: SampleApp, visi
         await expect(lines(ben)).to_have_count(4)
 
 
-async def test_a_guest_registers_anew_after_a_restart(sample_app: SampleApp, visit: Visit) -> None:
+async def test_a_guest_outlives_a_restart(sample_app: SampleApp, visit: Visit) -> None:
     async with (
         visit(f"{sample_app.url}/miaou/") as ana,
         visit(sample_app.url, bypass_csp=True) as ben,
@@ -112,7 +112,7 @@ async def test_a_guest_registers_anew_after_a_restart(sample_app: SampleApp, vis
         sample_app.kill()
         await expect(ben.locator("#state")).not_to_have_text("registered")
         sample_app.start()
-        await expect(ben.locator("#state")).to_have_text("registered")
+        await expect(ben.locator("#state")).to_have_text("recovered")
         await ana.evaluate("dispatchEvent(new Event('online'))")
         await expect(here(ana)).to_have_text(["Ana", "Ben"])
         await ben.get_by_label("Message").fill("that was quick")

@@ -29,7 +29,7 @@ def test_it_says_where_it_is_and_serves_its_pages(command: list[str]) -> None:
             assert answer.headers["content-type"] == "text/html; charset=utf-8"
             assert "default-src 'self'" in answer.headers["content-security-policy"]
         # Some systems know no type for .js, and a browser runs no module without the right one.
-        for script in "/reconnecting.js", "/miaou/miaou.js":
+        for script in "/gatewright.js", "/miaou/miaou.js":
             assert "javascript" in web.get(script).headers["content-type"]
         assert web.get("/miaou").headers["location"] == "/miaou/"
         assert web.get("/miaou/gateway.py").status_code == 404, "the page's folder alone is served"

@@ -113,7 +113,8 @@ async def test_what_is_said_reaches_the_room(client: TestClient) -> None:
         said = await say(ana, SOFA, "hello")
         assert (await ben.expect(Said)).message == said
         assert (await ana.expect(Said)).message == said
-        await nobody.call("ping")
+        with pytest.raises(EventError, match="unregistered"):
+            await here(nobody)
         assert nobody.received() == []
 
 
@@ -197,7 +198,7 @@ async def test_typing_is_for_the_others_in_the_room(client: TestClient) -> None:
         await ana.emit("typing", {"kind": "room", "id": room.id})
         await ana.emit("typing", SOFA)
         assert await ben.expect(Typing) == Typing(ToRoom(1), me), "she is not on the balcony"
-        await ana.call("ping")
+        await here(ana)
         assert not [f for f in ana.received() if f.get("event") == "typing"]
 
 

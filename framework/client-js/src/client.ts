@@ -198,6 +198,11 @@ export class Client<C = Undeclared> {
     });
   }
 
+  /** Connect now instead of later; if it is open, find out whether that is still true. */
+  retry(): void {
+    this.#link.wake();
+  }
+
   /** Leave for good: the server ends the session, calls without an answer reject. */
   close(): void {
     if (this.#status === "closed") return;

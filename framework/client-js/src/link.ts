@@ -72,14 +72,14 @@ export class Link {
     });
     this.#listen(globalThis, "online", () => {
       this.#failures = 0;
-      this.#wake();
+      this.wake();
     });
     this.#listen(page, "visibilitychange", () => {
-      if (!page?.hidden) this.#wake();
+      if (!page?.hidden) this.wake();
     });
-    this.#listen(page, "resume", () => this.#wake());
+    this.#listen(page, "resume", () => this.wake());
     this.#listen(globalThis, "pageshow", (event) => {
-      if ((event as PageTransitionEvent).persisted) this.#wake();
+      if ((event as PageTransitionEvent).persisted) this.wake();
     });
     // A page that cannot be shown again takes its token with it: nobody need wait for its return.
     this.#listen(globalThis, "pagehide", (event) => {
@@ -122,7 +122,7 @@ export class Link {
   }
 
   /** A moment at which a connection may have become possible, or may long be dead. */
-  #wake(): void {
+  wake(): void {
     if (this.ready) this.#probe();
     else if (!this.#attempt && Date.now() >= this.#awayAt) void this.#try();
   }

@@ -152,6 +152,8 @@ export declare class Client<C = Undeclared> {
 	handle<E extends Name<Part<C, "handlers">>>(event: E, handler: (...data: Data<Part<C, "handlers">[E]>) => Answer<Part<C, "handlers">[E]> | Promise<Answer<Part<C, "handlers">[E]>>): Off;
 	/** Wait until it is open; rejects with `closed` if it never will be. */
 	ready(): Promise<void>;
+	/** Connect now instead of later; if it is open, find out whether that is still true. */
+	retry(): void;
 	/** Leave for good: the server ends the session, calls without an answer reject. */
 	close(): void;
 }

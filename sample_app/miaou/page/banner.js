@@ -7,59 +7,75 @@ const BACK_FOR = 3_000;
 
 export class Banner {
   #wasLost = false;
+  #retryAt = 0;
   #tick = 0;
   #later = 0;
 
   constructor(chat, state) {
     this.chat = chat;
     this.state = state;
-    chat.socket.addEventListener("status", () => this.#status());
+    chat.addEventListener("status", ({ detail }) => this.#status(detail));
     chat.addEventListener("entered", () => this.#back());
-    state.addEventListener("change", () => this.#unsent());
+    chat.addEventListener("returned", () => this.#back());
+    state.addEventListener("change", () => this.#changed());
   }
 
-  #status() {
-    const { socket } = this.chat;
+  #status({ status, reason, retryAt }) {
     clearInterval(this.#tick);
     clearTimeout(this.#later);
-    if (socket.status === "waiting") {
+    this.#retryAt = retryAt ?? 0;
+    if (status === "closed") {
+      if (reason && reason !== "closed by the client") this.#closed(reason);
+      else this.#hide();
+    } else if (status === "open") {
+      if (!this.#wasLost) this.#hide();
+    } else if (retryAt) {
       this.#wasLost = true;
       this.#count();
       this.#tick = setInterval(() => this.#count(), 250);
-    } else if (socket.status === "connecting") {
-      if (this.#wasLost) this.#show("connecting", "Connecting…");
-      else this.#later = setTimeout(() => this.#show("connecting", "Connecting…"), PATIENCE);
-    } else if (socket.status === "closed") {
-      if (socket.reason) this.#show("offline", `Disconnected: ${socket.reason}`, "Connect", () => socket.connect());
-      else this.#hide();
-    } else if (!this.#wasLost) {
-      this.#hide();
+    } else if (this.#wasLost) {
+      this.#show("connecting", `Connecting…${this.#waiting()}`);
+    } else {
+      this.#later = setTimeout(() => this.#show("connecting", "Connecting…"), PATIENCE);
     }
   }
 
+  #closed(reason) {
+    this.#wasLost = true;
+    this.#show("offline", `Disconnected: ${reason}`, "Connect", () => this.chat.connect());
+  }
+
   #count() {
-    const { socket } = this.chat;
-    const seconds = Math.max(1, Math.ceil((socket.retryAt - Date.now()) / 1000));
-    this.#show("offline", "Offline.", "Try now", () => socket.wake(), ` Retrying in ${seconds} s`);
+    const seconds = Math.max(1, Math.ceil((this.#retryAt - Date.now()) / 1000));
+    const text = `Offline.${this.#waiting()}`;
+    this.#show("offline", text, "Try now", () => this.chat.retry(), ` Retrying in ${seconds} s`);
+  }
+
+  #waiting() {
+    const { length } = this.state.unsent.filter((message) => message.state === "sending");
+    if (length === 0) return "";
+    return length === 1 ? " One message waits." : ` ${length} messages wait.`;
   }
 
   #back() {
     clearTimeout(this.#later);
     if (!this.#wasLost) return;
     this.#wasLost = false;
-    const { length } = this.state.unsent;
-    if (length === 0) {
+    const failed = this.state.unsent.filter((message) => message.state === "failed").length;
+    if (failed === 0) {
       this.#show("back", "You are back.");
       this.#later = setTimeout(() => this.#hide(), BACK_FOR);
     } else {
-      const text = length === 1 ? "You are back. One message was not sent." : `You are back. ${length} messages were not sent.`;
-      this.#show("back unsent", text, length === 1 ? "Send it" : "Send them", () => this.chat.sendAll());
+      const text = failed === 1 ? "You are back. One message was not sent." : `You are back. ${failed} messages were not sent.`;
+      this.#show("back unsent", text, failed === 1 ? "Send it" : "Send them", () => this.chat.sendAll());
     }
   }
 
-  #unsent() {
+  #changed() {
     const banner = $("banner");
     if (banner.classList.contains("unsent") && this.state.unsent.length === 0) this.#hide();
+    if (this.#retryAt) this.#count();
+    else if (this.#wasLost && banner.className === "connecting") this.#show("connecting", `Connecting…${this.#waiting()}`);
   }
 
   #show(kind, text, label = "", action = null, count = "") {

@@ -1,14 +1,18 @@
 // What the page does over the network, and what it does with what it hears.
 
-import { CallError, ReconnectingSocket } from "/reconnecting.js";
+import { connect, EventError } from "/gatewright.js";
 import { keyOf } from "./state.js";
 
 const TYPING_EVERY = 2_000;
 const TYPING_LASTS = 3_500;
 const FEW_PAGES = 5;
 
-/** Dispatches "entered", "left" and, with the error in `detail`, "refused" and "trouble". */
+/**
+ * Dispatches "entered" and "returned", "left", "status" with the change in `detail`, and with the
+ * error there "refused" and "trouble".
+ */
 export class Chat extends EventTarget {
+  #client = null;
   #secret;
   #nickname = null;
   #lastTyping = 0;
@@ -18,16 +22,10 @@ export class Chat extends EventTarget {
     super();
     this.state = state;
     this.#secret = secret;
-    const socket = (this.socket = new ReconnectingSocket("/miaou"));
-    socket.addEventListener("status", () => {
-      if (socket.status === "open") this.#register();
-    });
-    socket.on("said", ({ message }) => this.#said(message));
-    socket.on("typing", (typing) => this.#typing(typing));
-    socket.on("came", ({ room, person }) => this.#came(room, person));
-    socket.on("went", ({ room, person }) => this.#went(room, person));
-    socket.on("room_opened", ({ room }) => this.#opened(room));
-    socket.on("exception", (error) => this.#trouble(new CallError(error.code, error.message)));
+  }
+
+  get status() {
+    return this.#client?.status ?? "closed";
   }
 
   /** Whether somebody looks at a place decides whether its messages count as read. */
@@ -37,18 +35,59 @@ export class Chat extends EventTarget {
 
   enter(nickname) {
     this.#nickname = nickname;
-    if (this.socket.status === "open") this.#register();
-    else this.socket.connect();
+    if (this.status === "closed") this.connect();
+    else if (this.status === "open") this.#register();
+  }
+
+  /** Connect, and stay connected: what is lost on the way is the client's affair. */
+  connect() {
+    // The secret, so that the server knows who it is who returns.
+    const client = connect("/miaou", { auth: () => ({ secret: this.#secret }) });
+    this.#client = client;
+    client.onStatus((change) => this.#changed(change));
+    client.onGap(() => this.#missed());
+    client.on("said", ({ message }) => this.#said(message));
+    client.on("typing", (typing) => this.#typing(typing));
+    client.on("came", ({ room, person }) => this.#came(room, person));
+    client.on("went", ({ room, person }) => this.#went(room, person));
+    client.on("room_opened", ({ room }) => this.#opened(room));
+    client.on("exception", (error) => this.#trouble(error));
+  }
+
+  /** Try to connect now instead of later. */
+  retry() {
+    this.#client?.retry();
+  }
+
+  /** Leave for good. */
+  close() {
+    this.#client?.close();
+  }
+
+  #changed(change) {
+    this.dispatchEvent(new CustomEvent("status", { detail: change }));
+    if (change.status !== "open") return;
+    if (change.resumed) this.dispatchEvent(new Event("returned"));
+    else this.#register();
+  }
+
+  /** Away for longer than the server remembers: what is shown is fetched again. */
+  #missed() {
+    const { state } = this;
+    for (const conversation of state.conversations.values()) {
+      if (conversation.to !== state.open) conversation.forget();
+    }
+    if (state.open) this.open(state.open);
   }
 
   async #register() {
     if (this.#nickname === null) return;
     const { state } = this;
     try {
-      const welcome = await this.socket.call("register", { nickname: this.#nickname, secret: this.#secret });
+      const welcome = await this.#client.call("register", { nickname: this.#nickname, secret: this.#secret });
       state.welcome(welcome);
     } catch (error) {
-      // Without connection the socket tries again, and so do we.
+      // A new session registers anew, and who has left need not.
       if (isLost(error)) return;
       this.#nickname = null;
       this.dispatchEvent(new CustomEvent("refused", { detail: error }));
@@ -60,13 +99,13 @@ export class Chat extends EventTarget {
 
   /** Show a place: join the room if need be, and load what is missing. */
   async open(to) {
-    const { state, socket } = this;
+    const { state } = this;
     state.open = to;
     state.changed();
     const conversation = state.conversation(to);
     try {
       if (to.kind === "room") {
-        const here = await socket.call("join", to.id);
+        const here = await this.#client.call("join", to.id);
         state.here.set(to.id, new Map(here.map((person) => [person.id, person])));
         const view = state.rooms.get(to.id);
         if (view) view.joined = true;
@@ -87,10 +126,10 @@ export class Chat extends EventTarget {
         for (let pages = 0, more = true; more; pages++) {
           if (pages === FEW_PAGES) {
             // Away for long: start from the newest again instead of fetching a whole night.
-            Object.assign(conversation, { messages: [], loaded: false, reached: 0 });
+            conversation.forget();
             break;
           }
-          const page = await this.socket.call("history", { to, after: Math.max(conversation.reached, 1) });
+          const page = await this.#client.call("history", { to, after: Math.max(conversation.reached, 1) });
           this.#take(conversation, page.messages);
           conversation.reached = page.messages.at(-1)?.id ?? conversation.reached;
           more = page.more;
@@ -100,7 +139,7 @@ export class Chat extends EventTarget {
       }
     }
     if (!conversation.loaded) {
-      const page = await this.socket.call("history", { to });
+      const page = await this.#client.call("history", { to });
       this.#take(conversation, page.messages);
       conversation.more = page.more;
       conversation.loaded = true;
@@ -111,7 +150,7 @@ export class Chat extends EventTarget {
   async earlier(conversation) {
     try {
       const before = conversation.messages[0].id;
-      const page = await this.socket.call("history", { to: conversation.to, before });
+      const page = await this.#client.call("history", { to: conversation.to, before });
       this.#take(conversation, page.messages);
       conversation.more = page.more;
     } catch (error) {
@@ -135,12 +174,15 @@ export class Chat extends EventTarget {
     message.state = "sending";
     this.state.changed();
     try {
-      const kept = await this.socket.call("say", { to, text, key });
+      // Without a connection it waits for one; it is said once, however often that is lost.
+      const kept = await this.#client.call("say", { to, text, key });
       this.#take(this.state.conversation(to), [kept]);
     } catch (error) {
+      // Nobody knows whether it was said, but its key does.
+      if (error.code === "reply_lost") return this.send(message);
       message.state = "failed";
       message.why = isLost(error) ? "" : error.message;
-      if (!isLost(error)) this.#trouble(error);
+      this.#trouble(error);
     }
     this.state.changed();
   }
@@ -157,20 +199,21 @@ export class Chat extends EventTarget {
   type(to) {
     if (Date.now() - this.#lastTyping < TYPING_EVERY) return;
     this.#lastTyping = Date.now();
-    this.socket.emit("typing", to);
+    // Worth nothing later: without a connection it is not said at all.
+    if (this.status === "open") this.#client.emit("typing", to);
   }
 
   // Rooms; these let their errors through, for the form that asked
 
   async create(name) {
-    const room = await this.socket.call("create", { name });
+    const room = await this.#client.call("create", { name });
     this.#opened(room);
     return room;
   }
 
   async leave(room) {
     try {
-      await this.socket.call("leave", room);
+      await this.#client.call("leave", room);
     } catch (error) {
       this.#trouble(error);
     }
@@ -185,7 +228,7 @@ export class Chat extends EventTarget {
     const view = this.state.view(conversation.to);
     if (!view || view.unread === 0 || !this.#looking(conversation.to)) return;
     view.unread = 0;
-    if (conversation.last) this.socket.emit("read", { to: conversation.to, message: conversation.last });
+    if (conversation.last) this.#client.emit("read", { to: conversation.to, message: conversation.last });
     this.state.changed();
   }
 
@@ -257,13 +300,16 @@ export class Chat extends EventTarget {
 
   #trouble(error) {
     // The banner speaks for a lost connection.
-    if (!isLost(error)) this.dispatchEvent(new CustomEvent("trouble", { detail: error }));
+    if (isLost(error)) return;
+    // The server has forgotten us, and perhaps given our nickname away.
+    if (error.code === "unregistered") this.#register();
+    else this.dispatchEvent(new CustomEvent("trouble", { detail: error }));
   }
 }
 
 function isLost(error) {
-  if (!(error instanceof CallError)) throw error;
-  return error.code === "lost" || error.code === "timeout";
+  if (!(error instanceof EventError)) throw error;
+  return error.code === "closed" || error.code === "reply_lost";
 }
 
 export function randomKey() {

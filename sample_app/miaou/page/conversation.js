@@ -127,7 +127,12 @@ export class ConversationView {
   /** Everything that an element's look depends on besides the message itself. */
   #shape(message, before) {
     const { first, newDay } = position(message, before);
-    return [first, newDay, message.unsent?.state, message.unsent?.why, message.sender.nickname].join("|");
+    const { unsent } = message;
+    return [first, newDay, unsent?.state, unsent?.why, unsent && this.#sendable, message.sender.nickname].join("|");
+  }
+
+  get #sendable() {
+    return this.chat.status === "open";
   }
 
   #message(message, before) {
@@ -152,7 +157,7 @@ export class ConversationView {
 
   #stamp({ at, unsent }) {
     if (unsent?.state === "failed") return null;
-    if (unsent) return h("span", { class: "stamp" }, "sending…");
+    if (unsent) return h("span", { class: "stamp" }, this.#sendable ? "sending…" : "waiting for the connection");
     return h("time", { class: "stamp", datetime: new Date(at).toISOString() }, time(at));
   }
 

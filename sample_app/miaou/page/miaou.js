@@ -53,17 +53,17 @@ function refuse(text) {
 }
 
 function signOut() {
-  chat.socket.close();
+  chat.close();
   localStorage.removeItem(NICKNAME);
   // Not by location.hash: its event would lead to a room while the page is on its way out.
   history.replaceState(null, "", location.pathname);
   location.reload();
 }
 
-chat.socket.addEventListener("status", () => {
-  document.body.dataset.link = chat.socket.status;
+chat.addEventListener("status", ({ detail: { status } }) => {
+  document.body.dataset.link = status;
   // What others do is unknown from here on.
-  if (chat.socket.status !== "open") state.typing.clear();
+  if (status !== "open") state.typing.clear();
   state.changed();
 });
 chat.addEventListener("refused", ({ detail }) => refuse(detail.message));

@@ -120,6 +120,11 @@ export class Conversation {
     return this.messages.at(-1)?.id ?? 0;
   }
 
+  /** Know nothing of what others said: it is fetched again when it is shown. */
+  forget() {
+    Object.assign(this, { messages: [], loaded: false, more: false, reached: 0 });
+  }
+
   /** Put messages where they belong; known ones are passed over. Returns whether any was new. */
   add(messages) {
     let any = false;
