@@ -107,6 +107,7 @@ class History:
 
     def append(self, first: int, entries: Sequence[Entry], now: float) -> None:
         for seq, entry in enumerate(entries, first):
+            self._changed(seq)
             self._add(seq, entry, now, _streams(entry))
         self.trim(now)
 
@@ -117,6 +118,8 @@ class History:
         self._trimmed.update(trimmed)
         for seq, entry, at in entries:
             streams = [each for each in _streams(entry) if self.trimmed(each) < seq]
+            if not streams:
+                self._changed(seq)
             self._add(seq, entry, min(at, now), streams)
         self.trim(now)
 
@@ -147,8 +150,6 @@ class History:
         self._sweep_at = max(_FEW_TRIMMED, 2 * len(self._trimmed))
 
     def _add(self, seq: int, entry: Entry, now: float, streams: Sequence[Stream]) -> None:
-        if self._changes is not None:
-            self._changes.entry(self._namespace, seq)
         if not streams:
             return
         size = entry.outgoing.size + OVERHEAD
@@ -178,8 +179,11 @@ class History:
         if not kept.holders:
             del self._entries[seq]
             self._size -= kept.size
-            if self._changes is not None:
-                self._changes.entry(self._namespace, seq)
+            self._changed(seq)
+
+    def _changed(self, seq: int) -> None:
+        if self._changes is not None:
+            self._changes.entry(self._namespace, seq)
 
 
 def _streams(entry: Entry) -> Sequence[Stream]:

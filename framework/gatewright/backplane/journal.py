@@ -5,7 +5,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from gatewright.backplane.base import Batch, Bounds, Lane, Marker
 from gatewright.backplane.changes import Changes
@@ -17,9 +17,6 @@ from gatewright.errors import BackplaneError, NotStartedError
 __all__ = ["Journal"]
 
 T = TypeVar("T")
-R = TypeVar("R")
-
-Step = Callable[[Sequences], T]
 
 logger: logging.Logger = logging.getLogger("gatewright")
 
@@ -33,22 +30,20 @@ PAUSE = 1.0
 class _Operation(Generic[T]):
     """One step, who waits for it, and what came of it."""
 
-    __slots__ = ("_error", "_result", "_undone", "durable", "future", "insistent", "passed", "step")
+    __slots__ = ("_error", "_result", "durable", "future", "insistent", "passed", "step")
 
     def __init__(
         self,
-        step: Step[T],
+        step: Callable[[Sequences], T],
         future: asyncio.Future[T] | None = None,
         *,
         insistent: bool = False,
-        undone: Callable[[T], Step[Any] | None] | None = None,
     ) -> None:
         self.step = step
         self.future = future
         self.insistent = insistent
         self.durable = False
         self.passed: list[Batch | Marker] = []
-        self._undone = undone
         self._result: T | None = None
         self._error: Exception | None = None
 
@@ -68,16 +63,11 @@ class _Operation(Generic[T]):
         if self.future is not None and not self.future.done():
             self.future.set_exception(error)
 
-    def tell(self) -> Step[Any] | None:
-        """Tell who waits; returns a step that takes back what nobody waits for any more."""
+    def succeed(self) -> None:
         if self._error is not None:
             self.fail(self._error)
-        elif self.future is None or not self.future.cancelled():
-            if self.future is not None:
-                self.future.set_result(self._result)  # type: ignore[arg-type]
-        elif self._undone is not None:
-            return self._undone(self._result)  # type: ignore[arg-type]
-        return None
+        elif self.future is not None and not self.future.done():
+            self.future.set_result(cast(T, self._result))
 
 
 class Journal:
@@ -132,30 +122,18 @@ class Journal:
         finally:
             await self._release()
 
-    async def ask(
-        self,
-        step: Step[T],
-        *,
-        insistent: bool = False,
-        undone: Callable[[T], Step[Any] | None] | None = None,
-    ) -> T:
+    async def ask(self, step: Callable[[Sequences], T], *, insistent: bool = False) -> T:
         """Put a step in the queue at once, and wait for what comes of it.
 
-        It is carried out even if whoever waits is cancelled; `undone` says what follows then. One
-        that is `insistent` is tried again later if it cannot be written.
+        It is carried out even if whoever waits is cancelled. One that is `insistent` is tried again
+        later if it cannot be written.
         """
         if self._over:
             raise NotStartedError("expected a running application, got one whose loop is ending")
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._queue.append(_Operation(step, future, insistent=insistent, undone=undone))
+        self._queue.append(_Operation(step, future, insistent=insistent))
         self._asked.set()
-        try:
-            return await future
-        except asyncio.CancelledError:
-            # The result may have been there before the cancellation was, and is lost with it.
-            if undone is not None and not future.cancelled() and future.exception() is None:
-                self._undo(undone(future.result()))
-            raise
+        return await future
 
     async def _run(self) -> None:
         try:
@@ -209,12 +187,7 @@ class Journal:
                 self._lane(passing)
             except Exception:
                 logger.exception("the lane failed to deliver in %r", passing.namespace)
-        self._undo(operation.tell())
-
-    def _undo(self, step: Step[Any] | None) -> None:
-        if step is not None:
-            self._queue.appendleft(_Operation(step, insistent=True))
-            self._asked.set()
+        operation.succeed()
 
     async def _recover(
         self, group: Sequence[_Operation[Any]], error: Exception, *, again: bool
@@ -259,7 +232,7 @@ class Journal:
         self._database.read(sequences, restarted=restarted)
         return sequences
 
-    async def _in_thread(self, function: Callable[[], R]) -> R:
+    async def _in_thread(self, function: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, function)
 
     async def _release(self) -> None:

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from gatewright.backplane.base import (
     DEFAULT_BOUNDS,
@@ -16,7 +16,7 @@ from gatewright.backplane.base import (
     Resumption,
 )
 from gatewright.backplane.database import Database, Synchronous
-from gatewright.backplane.journal import Journal, Step
+from gatewright.backplane.journal import Journal
 from gatewright.backplane.sequences import Sequences
 from gatewright.errors import NotStartedError, StartupError
 from gatewright.types import Position
@@ -110,11 +110,7 @@ class SQLite(Backplane):
     async def open(self, namespace: str, id: str, key: bytes, user: str | None) -> Position:
         journal = self._journal
         _check(namespace, id, user or "")
-        return await journal.ask(
-            lambda sequences: sequences.open(namespace, id, key, user),
-            # Nobody knows its key.
-            undone=lambda _: lambda sequences: sequences.end(namespace, id, 1),
-        )
+        return await journal.ask(lambda sequences: sequences.open(namespace, id, key, user))
 
     async def rename(self, namespace: str, id: str, user: str | None) -> None:
         journal = self._journal
@@ -141,17 +137,8 @@ class SQLite(Backplane):
     ) -> Resumption | None:
         journal, revoked = self._journal, tuple(revoked)
         _check(*revoked)
-
-        def released(resumption: Resumption | None) -> Step[Any] | None:
-            """Nobody has the session: its grace begins."""
-            if resumption is None:
-                return None
-            record = resumption.record
-            return lambda sequences: sequences.release(namespace, record.id, record.generation)
-
         return await journal.ask(
-            lambda sequences: sequences.resume(namespace, key, after, revoked, renewed),
-            undone=released,
+            lambda sequences: sequences.resume(namespace, key, after, revoked, renewed)
         )
 
     async def settle(self, namespace: str, id: str, generation: int) -> None:

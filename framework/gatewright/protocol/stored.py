@@ -58,6 +58,8 @@ def dump(event: str, data: Any, enc_hook: EncHook | None = None) -> bytes:
         if tag is not None:
             data = [tag, *data]
         skip = int(tag is not None)
+    elif data.__class__ is Several:
+        skip = data.skip
     built = msgspec.to_builtins(data, builtin_types=_DIFFERENT, enc_hook=enc_hook)
     return _encode(_Stored(event, _exact(built), skip))
 
