@@ -38,6 +38,8 @@ async def sqlite() -> AsyncGenerator[Made]:
 
 
 FACTORIES: dict[str, Factory] = {"memory": memory, "sqlite": sqlite}
+DURABLE = ["sqlite"]
+"""Those whose sessions outlive a stop, of which more is asked."""
 
 
 @pytest.fixture(params=FACTORIES)
@@ -55,3 +57,9 @@ def backplane(made: Made) -> Backplane:
 @pytest.fixture
 def elapse(made: Made) -> Elapse:
     return made[1]
+
+
+@pytest.fixture(params=DURABLE)
+async def lasting(request: pytest.FixtureRequest, anyio_backend: str) -> AsyncGenerator[Made]:
+    async with FACTORIES[request.param]() as made:
+        yield made
