@@ -40,17 +40,30 @@ async def test_the_renewed_key_and_the_one_that_was_used_are_both_good(
             assert resumption.record.keys == (key(ana.id), key("second"))
 
 
-async def test_of_three_keys_the_one_that_nobody_used_ends(backplane: Backplane) -> None:
+async def test_keys_older_than_the_one_that_was_used_end(backplane: Backplane) -> None:
     async with started(backplane):
         ana = await Client.open(backplane)
-        await resume(backplane, ana.id, "lost")
-        # The answer with the new key never arrived.
+        await resume(backplane, ana.id, "first")
+        # A late attempt with the old key, after which the client still knows "first".
         await resume(backplane, ana.id, "second")
-        assert await known(backplane, ana.id, "lost", "second") == [ana.id, "second"]
-        # This one did.
-        await resume(backplane, "second", "third")
-        assert await known(backplane, ana.id, "second", "third") == ["second", "third"]
+        assert len(await known(backplane, ana.id, "first", "second")) == 3
+        await resume(backplane, "first", "third")
+        assert await known(backplane, ana.id, "first", "second", "third") == [
+            "first",
+            "second",
+            "third",
+        ]
         assert await resume(backplane, ana.id) is None
+
+
+async def test_keys_that_nobody_confirms_do_not_pile_up(backplane: Backplane) -> None:
+    async with started(backplane):
+        ana = await Client.open(backplane)
+        for n in range(20):
+            await resume(backplane, ana.id, f"lost {n}")
+        record = await ana.record()
+        assert record.keys == (key(ana.id), *(key(f"lost {n}") for n in range(15, 20)))
+        assert await resume(backplane, "lost 3") is None
 
 
 async def test_settling_leaves_the_newest_key(backplane: Backplane) -> None:

@@ -65,7 +65,7 @@ test.each([1002, 1001, 1009, 1011, 1012, 4002, 4004, 4005, 4499])(
   },
 );
 
-test.each([1000, 1008, 4500, 4501, 4503, 4508, 4509, 4999])(
+test.each([1000, 1008, 4500, 4501, 4503, 4508, 4999])(
   "after the close code %i it is closed",
   async (code) => {
     const { peer, chat, talk } = await opened();

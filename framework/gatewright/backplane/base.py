@@ -103,8 +103,8 @@ class Stay(Struct, frozen=True):
 class Record(Struct, frozen=True, kw_only=True):
     """What is kept of a session, whether it is here or away.
 
-    `keys` are SHA-256 of the client's secrets, never the secrets, the newest last; there are two
-    while a renewed one is not settled. `generation` counts its sockets from 1. It is entitled to
+    `keys` are SHA-256 of the client's secrets, never the secrets, the newest last; there are
+    several while a renewed one is not settled. `generation` counts its sockets from 1. It is entitled to
     what follows `start`, and surely has everything up to `confirmed`. `users` are the names it has
     gone by, as stays, the one in `user` being the last.
     """
@@ -226,8 +226,8 @@ class Backplane(ABC):
         position of another epoch, or beyond the head, makes everything a gap. The rooms in
         `revoked` are left, and replayed to it never again.
 
-        With `renewed` the session has two keys from here on, the one that was used and the new one,
-        so that a client which never hears of the new one can still return. `ValueError`: another
+        With `renewed` the session has one more key from here on, and those older than the one that
+        was used end: a client which never hears of the new one can still return. `ValueError`: another
         session has that key.
         """
 

@@ -1,12 +1,17 @@
 """A session's record while it changes."""
 
 from collections.abc import Iterable
+from typing import Final
 
 from gatewright.backplane.base import Record
 from gatewright.backplane.stays import Stays
 from gatewright.types import Position
 
 __all__ = ["Session"]
+
+
+MOST_RENEWED: Final = 4
+"""Keys of one session that nobody has confirmed, beside the one in use and the newest."""
 
 
 class Session:
@@ -77,8 +82,15 @@ class Session:
         )
 
     def renew(self, used: bytes, renewed: bytes) -> tuple[bytes, ...]:
-        """Add a key to the one that was used; returns those that end."""
-        before, self.keys = self.keys, (renewed,) if used == renewed else (used, renewed)
+        """Add a key; returns those that end, because they are older than the one that was used.
+
+        Newer ones stay until it is settled: a client that was told one of them may have been
+        overtaken by its own, older attempt that came late.
+        """
+        before = self.keys
+        newer = [key for key in before[before.index(used) + 1 :] if key != renewed]
+        own = () if used == renewed else (used,)
+        self.keys = (*own, *newer[-MOST_RENEWED:], renewed)
         return tuple(key for key in before if key not in self.keys)
 
     def settle(self) -> tuple[bytes, ...]:

@@ -27,12 +27,12 @@ class CloseCode(IntEnum):
     SLOW_CONSUMER = 4002
     EXPIRED = 4004
     OPEN_TIMEOUT = 4005
+    TAKEN_OVER = 4009
 
     DISCONNECTED = 4500
     UNAUTHENTICATED = 4501
     FORBIDDEN = 4503
     TOO_MANY = 4508
-    TAKEN_OVER = 4509
 
     @property
     def reconnect(self) -> bool:
