@@ -205,7 +205,7 @@ class Gatewright:
             return Client(socket, config, dispatcher, self._format)
 
         node = dispatcher.node
-        return Engine(config, node.flusher, node.settings.outbox, client)
+        return Engine(config, node.flusher, node.wheel, node.settings.outbox, client)
 
     async def aget(self, kind: TypeForm[T], /) -> T:
         """Something of the application's level, opened if it is a resource not yet open."""

@@ -14,6 +14,7 @@ from starlette.applications import Starlette
 from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from gatewright.liveness import Wheel
 from gatewright.outbox import Flusher
 from gatewright.session import Session
 from gatewright.transports.socketio import SocketIO
@@ -82,7 +83,7 @@ def serving(config: SocketIO, receivers: Receivers) -> Starlette:
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncGenerator[None]:
         nonlocal engine
-        engine = Engine(config, Flusher(10), OUTBOX, receivers)
+        engine = Engine(config, Flusher(10), Wheel(), OUTBOX, receivers)
         yield
         engine.stop()
         engine = None

@@ -4,7 +4,13 @@ import asyncio
 
 import pytest
 
+from gatewright import DisconnectReason, Handshake
+from gatewright.liveness import Wheel
+from gatewright.outbox import Flusher
 from gatewright.transports.socketio import SocketIO
+from gatewright.transports.socketio.engine import Engine, EngineSocket
+from tests._support.clock import ManualLoop
+from tests._support.sockets import ScriptedLink
 from tests.transports.socketio.app import running, until
 from tests.transports.socketio.clients import Client, Closed, Poller, Socket, Transport
 
@@ -89,7 +95,7 @@ async def test_a_busy_handler_is_no_dead_client(transport: Transport) -> None:
         packets = [f'42["note",{number}]' for number in range(10)]
         sending = asyncio.create_task(client.send('42["wait"]', *packets))
         session = app.session(client)
-        await until(lambda: not session.reading)
+        await until(lambda: not session.heart.reading)
         await passes(0.3)
         assert not app.story.went
         app.story.gate.set()
@@ -134,3 +140,55 @@ async def test_a_websocket_that_vanished_is_dropped() -> None:
         await until(lambda: app.story.went)
         await until(lambda: not app.app._dispatcher._tasks)  # type: ignore[union-attr]
         client.abort()
+
+
+class Marks:
+    """What is told of heartbeats, in order."""
+
+    def __init__(self, socket: EngineSocket) -> None:
+        self.told: list[str] = []
+
+    def message(self, message: str | bytes, start: int) -> None:
+        return None
+
+    def pinged(self) -> None:
+        self.told.append("pinged")
+
+    def ponged(self) -> None:
+        self.told.append("ponged")
+
+    def lost(self, reason: DisconnectReason) -> None:
+        self.told.append(reason.text)
+
+
+def test_a_late_answer_confirms_no_later_ping() -> None:
+    """What a pong confirms was queued before the very ping that it answers."""
+    loop = ManualLoop()
+    config = SocketIO(ping_interval=1, ping_timeout=8)
+
+    async def opened() -> tuple[Engine, Marks, EngineSocket]:
+        engine = Engine(config, Flusher(10), Wheel(), 100_000, Marks)
+        socket = engine.open(Handshake(namespace="/"), ScriptedLink(immediate=True))
+        assert isinstance(socket._receiver, Marks)
+        return engine, socket._receiver, socket
+
+    async def hear(socket: EngineSocket, *packets: str) -> None:
+        for packet in packets:
+            socket.receive(packet)
+
+    engine, marks, socket = loop.run(opened())
+    loop.advance(3.5, step=0.125)
+    assert marks.told == ["pinged"]
+    # To the first of three pings.
+    loop.run(hear(socket, "3"))
+    assert marks.told == ["pinged", "ponged"]
+    loop.advance(1.25, step=0.125)
+    assert marks.told == ["pinged", "ponged", "pinged"]
+    loop.run(hear(socket, "3", "3"))
+    assert marks.told == ["pinged", "ponged", "pinged"]
+    loop.run(hear(socket, "3", "3", "3"))
+    assert marks.told == ["pinged", "ponged", "pinged", "ponged"]
+    loop.advance(20, step=0.125)
+    assert marks.told[-1] == "ping timeout"
+    assert not engine.sockets
+    loop.close()

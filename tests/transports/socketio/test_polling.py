@@ -149,7 +149,7 @@ async def test_a_poll_may_be_answered_while_a_post_waits_for_its_handlers() -> N
         await until(lambda: app.story.waiting)
         posting = asyncio.create_task(client.post('421["echo",1]', '422["echo",2]'))
         session = app.session(client)
-        await until(lambda: not session.reading)
+        await until(lambda: not session.heart.reading)
         polling = await waiting(client, app)
         app.story.gate.set()
         assert "431[1]" in (await polling).text

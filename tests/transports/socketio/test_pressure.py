@@ -167,7 +167,7 @@ async def test_a_handler_that_is_busy_stops_the_reading(transport: Transport) ->
             client.send('42["wait"]', *(f'42["note",{number}]' for number in range(300)))
         )
         session = app.session(client)
-        await until(lambda: not session.reading)
+        await until(lambda: not session.heart.reading)
         assert app.story.notes == []
         app.story.gate.set()
         await until(lambda: len(app.story.notes) == 300)

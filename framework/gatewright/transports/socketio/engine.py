@@ -6,6 +6,7 @@ from collections.abc import Callable
 from secrets import token_urlsafe
 from typing import Final, Protocol
 
+from gatewright.liveness import Heart, Wheel
 from gatewright.outbox import Flusher, Outbox
 from gatewright.protocol.close import CloseCode
 from gatewright.protocol.engineio import (
@@ -48,11 +49,11 @@ class Receiver(Protocol):
         ...
 
     def pinged(self) -> None:
-        """A ping is queued: what it confirms was queued before it."""
+        """A ping is about to be queued: what it confirms was queued before it."""
         ...
 
     def ponged(self) -> None:
-        """The client has answered the last ping."""
+        """The client has answered the ping that was last told of."""
         ...
 
     def lost(self, reason: DisconnectReason) -> None:
@@ -67,11 +68,12 @@ class Engine:
     """All sessions of one running application."""
 
     def __init__(
-        self, config: SocketIO, flusher: Flusher, outbox: int, receivers: Receivers
+        self, config: SocketIO, flusher: Flusher, wheel: Wheel, outbox: int, receivers: Receivers
     ) -> None:
         """`outbox` is the limit of each session's outbox in bytes."""
         self.config: SocketIO = config
         self.flusher: Flusher = flusher
+        self.wheel: Wheel = wheel
         self.outbox: int = outbox
         self.receivers: Receivers = receivers
         self.sockets: dict[str, EngineSocket] = {}
@@ -118,8 +120,6 @@ class EngineSocket:
         """The time that the client has to probe it."""
         self.closed: bool = False
         """Whether nothing is received any more; what was queued before may still leave."""
-        self.reading: bool = True
-        """False while we are the ones who don't listen."""
         self.left: bool = False
         """Whether the client has said goodbye while it polled."""
         self.broken: bool = False
@@ -127,8 +127,9 @@ class EngineSocket:
         self._engine = engine
         self._observers = engine.flusher.observers
         self._loop = asyncio.get_running_loop()
-        self._heard = True
-        self._pinged = False
+        self._unanswered = 0
+        self._pongs_to_come = 0
+        self._timer: asyncio.TimerHandle | None = None
         config = engine.config
         upgrades = self.polling is not None and config.upgrades and "websocket" in config.transports
         self.outbox.push(
@@ -140,7 +141,16 @@ class EngineSocket:
                 config.max_payload,
             )
         )
-        self._timer = self._loop.call_later(config.ping_interval, self._ping)
+        # The reference's first ping comes after a whole interval.
+        self.heart: Heart = Heart(
+            engine.wheel,
+            config.ping_interval,
+            config.ping_timeout,
+            ping=self._ping,
+            dead=self._dead,
+            first=config.ping_interval,
+        )
+        self._heard = self.heart.heard
         self._receiver = engine.receivers(self)
         self._message = self._receiver.message
 
@@ -161,7 +171,7 @@ class EngineSocket:
         """
         if self.closed:
             return None
-        self._heard = True
+        self._heard()
         if self._observers:
             for observer in self._observers:
                 observer.read(len(packet))
@@ -206,11 +216,11 @@ class EngineSocket:
     async def wait(self, busy: Session) -> None:
         """Wait until a connection has room for another message."""
         # Our own silence towards the client is no sign of its absence.
-        self.reading = False
+        self.heart.pause()
         try:
             await busy.room()
         finally:
-            self.reading = self._heard = True
+            self.heart.resume()
 
     async def switch(self, link: Link) -> None:
         """Go on with a WebSocket."""
@@ -224,28 +234,25 @@ class EngineSocket:
     # Heartbeats
 
     def _ping(self) -> None:
-        if not self._pinged:
-            # The answer to a second one may be the late answer to the first.
+        self._unanswered += 1
+        if not self._pongs_to_come:
+            # Pings are answered in order: a late answer to an earlier one confirms nothing.
+            self._pongs_to_come = self._unanswered
             self._receiver.pinged()
-        self._pinged, self._heard = True, False
         self.outbox.push(PING)
-        self._timer = self._loop.call_later(self._engine.config.ping_timeout, self._missed)
 
     def _ponged(self) -> None:
-        if not self._pinged:
+        if not self._unanswered:
             return
-        self._pinged = False
-        self._receiver.ponged()
-        self._timer.cancel()
-        self._timer = self._loop.call_later(self._engine.config.ping_interval, self._ping)
+        self._unanswered -= 1
+        if self._pongs_to_come:
+            self._pongs_to_come -= 1
+            if not self._pongs_to_come:
+                self._receiver.ponged()
 
-    def _missed(self) -> None:
-        if self._heard or not self.reading:
-            # It is there: whatever else it sent was heard, or it was us who didn't listen.
-            self._ping()
-        else:
-            self.lose(PING_TIMEOUT)
-            self.outbox.abort()
+    def _dead(self) -> None:
+        self.lose(PING_TIMEOUT)
+        self.outbox.abort()
 
     # The end
 
@@ -283,14 +290,15 @@ class EngineSocket:
 
     def forget(self) -> None:
         """Nobody will ask for the session again."""
-        self._timer.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
         self._engine.sockets.pop(self.id, None)
         if self.polling is not None:
             self.outbox.abort()
 
     def _end(self, reason: DisconnectReason) -> None:
         self.closed = True
-        self._timer.cancel()
+        self.heart.stop()
         if self.probing is not None and not self.probing.expired():
             self.probing.reschedule(self._loop.time())
         self._receiver.lost(reason)
