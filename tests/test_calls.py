@@ -7,7 +7,7 @@ import pytest
 from msgspec import Raw, Struct
 
 from gatewright.calls import Answers, Calls
-from gatewright.outbox import Flusher
+from gatewright.flusher import Flusher
 from gatewright.protocol.codecs import JsonCodec
 from gatewright.protocol.frames import Envelope
 from tests._support.members import Listener

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatewright.outbox import Flusher, Outbox
+from gatewright.flusher import Flusher
+from gatewright.outbox import Outbox
 from gatewright.protocol.close import CloseCode
 from tests._support.clock import ManualLoop
 from tests._support.outboxes import LIMIT, STALL, frame

@@ -13,7 +13,8 @@ from hypothesis.stateful import (
     rule,
 )
 
-from gatewright.outbox import VOLATILE_SHARE, Flusher, Outbox
+from gatewright.flusher import Flusher
+from gatewright.outbox import VOLATILE_SHARE, Outbox
 from gatewright.protocol.close import CloseCode
 from gatewright.types import Frame
 from tests._support.clock import ManualLoop

@@ -16,7 +16,7 @@ from hypothesis.stateful import (
 
 from gatewright.backplane import Memory
 from gatewright.backplane.base import Batch, Entry, Marker
-from gatewright.outbox import Flusher
+from gatewright.flusher import Flusher
 from gatewright.protocol.outgoing import Outgoing
 from gatewright.rooms import Namespaces, send_volatile
 from tests._support.clock import ManualLoop

@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable
 from typing import Final
 
-__all__ = ["Heart", "Wheel"]
+__all__ = ["Heart", "Pongs", "Wheel"]
 
 logger: logging.Logger = logging.getLogger("gatewright")
 
@@ -126,12 +126,15 @@ class Heart:
 
     The first ping comes `first` seconds from now: by default after a random half of the interval or
     more, so that those who came together do not beat together. Whatever comes is a sign of life. A
-    silence counts from the first ping in it, and only the time in which we could have heard.
+    silence counts from the first ping in it, and only the time in which we could have heard; where
+    `moving` says that the peer is still busy with what stood before the ping, it has once more
+    `timeout` seconds.
     """
 
     __slots__ = (
         "_dead",
         "_heard",
+        "_moving",
         "_ping",
         "_verdict",
         "_wheel",
@@ -151,6 +154,7 @@ class Heart:
         *,
         ping: Callable[[], None],
         dead: Callable[[], None],
+        moving: Callable[[], bool] | None = None,
         first: float | None = None,
     ) -> None:
         self._wheel = wheel
@@ -158,6 +162,7 @@ class Heart:
         self.timeout: float = timeout
         self._ping = ping
         self._dead = dead
+        self._moving = moving
         self._heard = False
         self._verdict = math.inf
         self.reading: bool = True
@@ -194,9 +199,11 @@ class Heart:
         if self._heard or not self.reading:
             self._verdict = math.inf
         elif self._verdict <= awake and not wheel.late:
-            self.slot = -1
-            self._dead()
-            return
+            if self._moving is None or not self._moving():
+                self.slot = -1
+                self._dead()
+                return
+            self._verdict = awake + self.timeout
         try:
             if self.next_ping <= now + wheel.tick / 1000:
                 self._heard = False
@@ -214,3 +221,34 @@ class Heart:
 
     def _part(self) -> float:
         return random.uniform(self.interval / 2, self.interval)  # noqa: S311 - no secret
+
+
+class Pongs:
+    """Which ping a pong answers, where both carry no number: they come in the order of the pings.
+
+    What a pong confirms was sent before its ping, so a late one must not count for a later ping.
+    """
+
+    __slots__ = ("_to_come", "_unanswered")
+
+    def __init__(self) -> None:
+        self._unanswered = 0
+        self._to_come = 0
+
+    def pinged(self) -> bool:
+        """A ping leaves; whether `ponged` will tell of its answer."""
+        self._unanswered += 1
+        if self._to_come:
+            return False
+        self._to_come = self._unanswered
+        return True
+
+    def ponged(self) -> bool:
+        """A pong came; whether it answers the last ping of which `pinged` said so."""
+        if not self._unanswered:
+            return False
+        self._unanswered -= 1
+        if not self._to_come:
+            return False
+        self._to_come -= 1
+        return not self._to_come

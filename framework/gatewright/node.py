@@ -6,9 +6,9 @@ from msgspec import Struct
 
 from gatewright.backplane.base import Backplane, Bounds
 from gatewright.calls import Calls
+from gatewright.flusher import Flusher
 from gatewright.liveness import Wheel
 from gatewright.observing import Observer
-from gatewright.outbox import Flusher
 from gatewright.protocol.codecs import Codec, MsgpackCodec
 from gatewright.rooms import Namespaces
 from gatewright.settings import Settings

@@ -1,4 +1,4 @@
-"""The bounded outgoing queue of one socket, and the node's one flusher for all of them.
+"""The bounded outgoing queue of one socket.
 
 Everything that a connection sends goes through its outbox: replies, emits, stream items and the
 goodbye. So nothing overtakes anything, a broadcast never waits for a socket, and what one turn of
@@ -8,19 +8,23 @@ the event loop produced leaves in one write where the server allows it.
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Final, Protocol, cast
 
-from gatewright.observing import Observer
+from gatewright.flusher import Flusher
 from gatewright.protocol.close import CloseCode
 from gatewright.types import Frame, Link
 
-__all__ = ["Flusher", "Nowhere", "Outbox", "Outlet"]
+__all__ = ["Nowhere", "Outbox", "Outlet"]
 
 logger: logging.Logger = logging.getLogger("gatewright.outbox")
 
 VOLATILE_SHARE: Final = 0.5
 """The part of an outbox that volatile frames may fill: the rest is kept for what must arrive."""
+
+
+LOST: Final = (CloseCode.GOING_AWAY, "")
+"""What stands for the goodbye of a socket that was lost without one of ours."""
 
 
 class Outlet(Protocol):
@@ -62,6 +66,8 @@ class Outbox:
         "_gone",
         "_keyed",
         "_link",
+        "_mark",
+        "_marked",
         "_moved",
         "_queue",
         "_room",
@@ -76,7 +82,7 @@ class Outbox:
         "watched",
     )
 
-    def __init__(self, link: Link, flusher: "Flusher", limit: int) -> None:
+    def __init__(self, link: Link, flusher: Flusher, limit: int) -> None:
         self._link = link
         self._flusher = flusher
         self._queue: deque[Frame | _Latest] = deque()
@@ -90,6 +96,8 @@ class Outbox:
         self._waits = False
         self._moved = 0.0
         self._taken = 0
+        self._mark = 0
+        self._marked = 0
         self.limit: int = limit
         self.size: int = 0
         self.dropped: int = 0
@@ -103,8 +111,8 @@ class Outbox:
 
     @property
     def goodbye(self) -> tuple[int, str] | None:
-        """The code and the reason with which it was closed here."""
-        return self._closing
+        """The code and the reason with which it was closed here; None if the peer was first."""
+        return None if self._closing is LOST else self._closing
 
     def push(self, frame: Frame) -> None:
         """Queue a frame that must arrive; over the limit, closes the connection instead."""
@@ -172,14 +180,15 @@ class Outbox:
         """Go on with another link; what the old one has been handed stays its affair."""
         self._link = link
         self._taken = link.taken
+        self._mark = 0
 
     def lose(self) -> None:
         """The socket is gone: what waits, and what is pushed from now on, goes nowhere."""
-        self._leave(CloseCode.GOING_AWAY)
+        self._leave(LOST)
 
-    def abort(self) -> None:
-        """Drop the socket and what waits for it."""
-        self._leave(CloseCode.SLOW_CONSUMER)
+    def abort(self, code: int = CloseCode.SLOW_CONSUMER, reason: str = "") -> None:
+        """Drop the socket and what waits for it; the reason is for our own hooks."""
+        self._leave((code, reason))
         self._link.abort()
 
     async def aclose(self) -> None:
@@ -193,6 +202,21 @@ class Outbox:
         if writer is not None:
             writer.cancel()
             await asyncio.wait([writer])
+
+    def mark(self) -> None:
+        """Remember how much stands before what is pushed next: a ping."""
+        self._mark = self._link.given + self.size
+        self._marked = self._link.taken
+
+    def moving(self) -> bool:
+        """Whether the socket still takes what stood before the mark, and did since the last look.
+
+        A peer on a thin line has not read the ping yet, and is not to blame for its silence.
+        """
+        taken = self._link.taken
+        moved = self._marked < taken < self._mark
+        self._marked = taken
+        return moved
 
     @property
     def stuck(self) -> bool:
@@ -214,9 +238,9 @@ class Outbox:
             self._moved = asyncio.get_running_loop().time()
             self._flusher.watch(self)
 
-    def _leave(self, code: CloseCode) -> None:
+    def _leave(self, goodbye: tuple[int, str]) -> None:
         self._gone = True
-        self._closing = self._closing or (code, "")
+        self._closing = self._closing or goodbye
         self._forget_queue()
         self._let_in()
 
@@ -306,81 +330,10 @@ class Outbox:
             # The peer is gone, in the words of whichever server or middleware it is. The reader
             # learns it too and ends the connection; abort makes sure of it.
             logger.debug("a socket refused a message: %r", error)
-            self.abort()
+            self.lose()
+            self._link.abort()
         finally:
             self._waits = False
-
-
-class Flusher:
-    """Flushes a node's outboxes, once per turn of the event loop, and aborts stalled ones."""
-
-    def __init__(self, stall: float, observers: Sequence[Observer] = ()) -> None:
-        self.observers: Sequence[Observer] = observers
-        self._stall = stall
-        self._dirty: list[Outbox] = []
-        self._watched: set[Outbox] = set()
-        self._timer: asyncio.TimerHandle | None = None
-
-    def add(self, outbox: Outbox) -> None:
-        self._dirty.append(outbox)
-        if len(self._dirty) == 1:
-            asyncio.get_running_loop().call_soon(self._flush)
-
-    def _flush(self) -> None:
-        dirty, self._dirty = self._dirty, []
-        for outbox in dirty:
-            try:
-                outbox.flush()
-            except Exception:
-                # One socket's trouble must not keep the others of this tick from being served.
-                logger.exception("a socket failed while it was written to")
-                outbox.abort()
-
-    def tell(self, frames: int, size: int) -> None:
-        """A socket has taken so much."""
-        for observer in self.observers:
-            observer.written(frames, size)
-
-    def watch(self, outbox: Outbox) -> None:
-        """See to it that a socket takes what it is given.
-
-        Whoever sent something is watched until the next look finds that it has left: cheaper than
-        to ask the server after every write.
-        """
-        self._watched.add(outbox)
-        if self._timer is None:
-            self._look_later()
-
-    def _look_later(self) -> None:
-        # One timer for all: a stalled socket is found at most half of the limit late.
-        self._timer = asyncio.get_running_loop().call_later(self._stall / 4, self._look)
-
-    def _look(self) -> None:
-        self._timer = None
-        now = asyncio.get_running_loop().time()
-        for outbox in list(self._watched):
-            if not outbox.stuck:
-                self._unwatch(outbox)
-            elif outbox.stillness(now) >= self._stall:
-                self._unwatch(outbox)
-                outbox.abort()
-        if self._watched:
-            self._look_later()
-
-    def _unwatch(self, outbox: Outbox) -> None:
-        outbox.watched = False
-        self._watched.discard(outbox)
-
-    def stop(self) -> None:
-        """The node is going away: nobody is left to watch what its peers do not take."""
-        self._dirty.clear()
-        for outbox in list(self._watched):
-            self._unwatch(outbox)
-            if outbox.stuck:
-                outbox.abort()
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
 
 
 class Nowhere:

@@ -1,6 +1,6 @@
 """What every floor may know: the opening request, who is asking, and the two sides of a socket."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Generic, Protocol
 
@@ -127,6 +127,16 @@ class Link(Protocol):
     @property
     def immediate(self) -> bool:
         """Whether `write` can ever succeed; elsewhere everything goes through `send`."""
+        ...
+
+    @property
+    def ping(self) -> Callable[[], None] | None:
+        """Asks the peer for a sign of life; None where only the server itself can do that."""
+        ...
+
+    @property
+    def given(self) -> int:
+        """Bytes that were handed to the server so far; what is not `taken` of it is under way."""
         ...
 
     @property

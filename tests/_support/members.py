@@ -4,7 +4,8 @@ from typing import Any
 
 import msgspec
 
-from gatewright.outbox import Flusher, Outbox
+from gatewright.flusher import Flusher
+from gatewright.outbox import Outbox
 from gatewright.protocol.codecs import EnvelopeCodec, JsonCodec, MsgpackCodec
 from tests._support.sockets import ScriptedLink
 

@@ -18,6 +18,7 @@ class ScriptedLink:
         self.said: tuple[int, str] | None = None
         self.aborted: int = 0
         self.reading = True
+        self.ping = None
         self.taken = 0
         self.backlog = 0
         self._writable = True
@@ -45,6 +46,10 @@ class ScriptedLink:
         self.taken += amount
 
     # What the outbox asks
+
+    @property
+    def given(self) -> int:
+        return self.taken + self.backlog
 
     def write(self, frames: list[Frame]) -> bool:
         if self._broken:

@@ -14,8 +14,8 @@ from starlette.applications import Starlette
 from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from gatewright.flusher import Flusher
 from gatewright.liveness import Wheel
-from gatewright.outbox import Flusher
 from gatewright.session import Session
 from gatewright.transports.socketio import SocketIO
 from gatewright.transports.socketio.door import EngineDoor

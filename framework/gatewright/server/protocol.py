@@ -17,6 +17,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     An application that uvicorn calls directly finds the protocol object by itself; inside a
     Starlette or FastAPI app `send` comes wrapped. With this class frames of one tick leave in one
     write and stalled sockets can be aborted there too, and messages are taken as they are parsed.
+    Heartbeats are gatewright's where it has the connection, and uvicorn's elsewhere.
     """
 
     def __init__(self, config: Config, *args: Any, **kwargs: Any) -> None:
@@ -26,11 +27,18 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         super().__init__(config, *args, **kwargs)
         self.reader: Callable[[str | bytes], None] | None = None
         """Who takes messages at once; None puts them in the queue of ASGI's `receive`."""
+        self.heard: Callable[[], None] | None = None
+        """Who is told that the peer has sent something, be it a part of a message."""
 
     async def run_asgi(self) -> None:
         scope = cast(dict[str, Any], self.scope)
         scope["extensions"][EXTENSION] = self
         await super().run_asgi()
+
+    def data_received(self, data: bytes) -> None:
+        if self.heard is not None:
+            self.heard()
+        super().data_received(data)
 
     def send_receive_event_to_app(self) -> None:
         if self.reader is None or self.close_sent:

@@ -80,6 +80,7 @@ class AsgiLink:
     """
 
     immediate = False
+    ping = None
 
     def __init__(
         self, send: Send, cut: Callable[[], None], transport: Transport | None = None
@@ -92,6 +93,10 @@ class AsgiLink:
     @property
     def backlog(self) -> int:
         return self._transport.get_write_buffer_size() if self._transport is not None else 0
+
+    @property
+    def given(self) -> int:
+        return self._given
 
     @property
     def taken(self) -> int:
@@ -125,9 +130,11 @@ class DirectLink:
 
     immediate = True
 
-    def __init__(self, send: Send, protocol: Any) -> None:
+    def __init__(self, send: Send, protocol: Any, *, pings: bool = False) -> None:
+        """`pings` says whether somebody listens for what the peer answers to them."""
         self._send = send
         self._protocol = protocol
+        self.ping: Callable[[], None] | None = self._ping if pings else None
         # What a compressing socket gets depends on what it got before: it cannot be shared.
         self._shared = not protocol.conn.extensions
         self._given = 0
@@ -136,6 +143,10 @@ class DirectLink:
     def backlog(self) -> int:
         size: int = self._protocol.transport.get_write_buffer_size()
         return size
+
+    @property
+    def given(self) -> int:
+        return self._given
 
     @property
     def taken(self) -> int:
@@ -177,6 +188,14 @@ class DirectLink:
 
     async def close(self, code: int, reason: str) -> None:
         await self._send({"type": "websocket.close", "code": code, "reason": clip_reason(reason)})
+
+    def _ping(self) -> None:
+        protocol = self._protocol
+        if protocol.disconnected or protocol.close_sent or protocol.transport.is_closing():
+            return
+        # A control frame may stand between any two frames of ours.
+        protocol.conn.send_ping(b"")
+        protocol.transport.write(b"".join(protocol.conn.data_to_send()))
 
     def abort(self) -> None:
         drop(self._protocol.transport)
@@ -237,9 +256,10 @@ def wire(frame: Frame) -> bytes:
 
 def make_link(scope: Scope, receive: Receive, send: Send, cut: Callable[[], None]) -> Link:
     """The best link to an accepted socket; `cut` is called to abort one that has no other way."""
-    protocol = scope.get("extensions", {}).get(EXTENSION, getattr(send, "__self__", None))
+    ours = scope.get("extensions", {}).get(EXTENSION)
+    protocol = ours if ours is not None else getattr(send, "__self__", None)
     if protocol is not None and _is_uvicorn(protocol):
-        return DirectLink(send, protocol)
+        return DirectLink(send, protocol, pings=hasattr(ours, "heard"))
     # Middleware often wraps `send` and leaves `receive` alone, as Starlette's own does.
     return AsgiLink(
         send, cut, _transport(protocol) or _transport(getattr(receive, "__self__", None))

@@ -1,12 +1,13 @@
 """How a WebSocket's messages come in: from the server's queue, or straight from its parser."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Protocol
+from collections.abc import Callable
+from typing import Any, Protocol
 
 import anyio
 from starlette.types import Message, Receive, Scope
 
+from gatewright.liveness import Heart
 from gatewright.protocol.close import CloseCode
 from gatewright.session import Session
 from gatewright.transports.links import EXTENSION
@@ -23,6 +24,7 @@ class Server(Protocol):
 
     queue: asyncio.Queue[Message]
     reader: Callable[[str | bytes], None] | None
+    heard: Callable[[], None] | None
 
 
 class _Direct:
@@ -52,18 +54,56 @@ class _Direct:
             self._server.reader = None
 
 
-async def read(
-    scope: Scope,
-    receive: Receive,
-    take: Taker,
-    wait: Callable[[Session], Awaitable[None]] = Session.room,
-) -> Message:
+class _Heartbeats:
+    """What asks for signs of life while a socket is read: a heart of ours, or the server's own.
+
+    uvicorn reads nothing while a message waits unread, not even a pong: without our word it would
+    close the socket of a healthy client whose handlers are slow.
+    """
+
+    def __init__(self, scope: Scope, receive: Receive, heart: Heart | None) -> None:
+        server: Any = scope.get("extensions", {}).get(EXTENSION, getattr(receive, "__self__", None))
+        self._heart = heart
+        self._keepalive = server if hasattr(server, "stop_keepalive") else None
+        self._telling = server if hasattr(server, "heard") else None
+        if heart is not None:
+            if self._keepalive is not None:
+                # One who asks is enough.
+                self._keepalive.stop_keepalive()
+                self._keepalive = None
+            if self._telling is not None:
+                # A long message on a thin line is heard before it is complete.
+                self._telling.heard = heart.heard
+
+    async def wait(self, busy: Session) -> None:
+        """Wait until a session has room; meanwhile the client's silence is ours."""
+        heart, keepalive = self._heart, self._keepalive
+        if heart is not None:
+            heart.pause()
+        elif keepalive is not None:
+            keepalive.stop_keepalive()
+        try:
+            await busy.room()
+        finally:
+            if heart is not None:
+                heart.resume()
+            elif keepalive is not None and not keepalive.disconnected:
+                keepalive.start_keepalive()
+
+    def end(self) -> None:
+        if self._telling is not None:
+            self._telling.heard = None
+
+
+async def read(scope: Scope, receive: Receive, take: Taker, heart: Heart | None = None) -> Message:
     """Hand every message to `take`; returns the one that says that the socket is lost.
 
-    While a session has no room, the next message waits, and behind it the client.
+    While a session has no room, the next message waits, and behind it the client. A `heart` takes
+    the place of the server's own heartbeats.
     """
     server = scope.get("extensions", {}).get(EXTENSION)
     direct = _Direct(server, take) if hasattr(server, "reader") else None
+    heartbeats = _Heartbeats(scope, receive, heart)
     busy: Session | None = None
     try:
         while True:
@@ -77,9 +117,10 @@ async def read(
                 busy = busy or direct.busy
                 direct.busy = None
             if busy is not None:
-                await wait(busy)
+                await heartbeats.wait(busy)
             busy = take(payload)
     finally:
+        heartbeats.end()
         if direct is not None:
             direct.end()
 

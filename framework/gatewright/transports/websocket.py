@@ -13,6 +13,7 @@ from gatewright.connections import Way
 from gatewright.dispatcher import Dispatcher, NoSuchPath
 from gatewright.emitter import fill
 from gatewright.errors import EventError
+from gatewright.liveness import Heart
 from gatewright.node import Node
 from gatewright.openings import Opening
 from gatewright.outbox import Outbox
@@ -25,7 +26,7 @@ from gatewright.transports.admission import allowed_origin, read_handshake
 from gatewright.transports.links import Cut, make_link
 from gatewright.transports.reading import read, reason_of, size_of, to_the_end
 from gatewright.transports.sessions import SessionSocket
-from gatewright.types import DisconnectReason
+from gatewright.types import DisconnectReason, Link
 
 __all__ = ["NOT_STARTED", "SUBPROTOCOLS", "WebSocketDoor", "deny"]
 
@@ -138,28 +139,59 @@ class WebSocketDoor:
         link = make_link(scope, receive, send, cut)
         outbox = Outbox(link, node.flusher, node.settings.outbox)
         session = dispatcher.session(self._path, opening, Way(outbox, codec))
-        await _converse(dispatcher, session, scope, receive, cut)
+        heart = _heart(link, outbox, node)
+        await _converse(dispatcher, session, scope, receive, cut, heart)
+
+
+def _heart(link: Link, outbox: Outbox, node: Node) -> Heart | None:
+    """What finds out that the peer is gone; None where the server itself does."""
+    asks = link.ping
+    if asks is None:
+        return None
+
+    def ping() -> None:
+        outbox.mark()
+        asks()
+
+    def dead() -> None:
+        outbox.abort(CloseCode.GOING_AWAY, "ping timeout")
+
+    interval, timeout = node.settings.ping_interval, node.settings.ping_timeout
+    return Heart(node.wheel, interval, timeout, ping=ping, dead=dead, moving=outbox.moving)
 
 
 async def _converse(
-    dispatcher: Dispatcher, session: Session, scope: Scope, receive: Receive, cut: Cut
+    dispatcher: Dispatcher,
+    session: Session,
+    scope: Scope,
+    receive: Receive,
+    cut: Cut,
+    heart: Heart | None,
 ) -> None:
     """Feed a session from its socket until that is lost, then end it."""
     reason = DisconnectReason(CloseCode.GOING_AWAY)
-    node = dispatcher.node
+    node, outbox = dispatcher.node, session.connection.outbox
+    assert isinstance(outbox, Outbox)
     for observer in node.observers:
         observer.opened(session)
     session.start()
     try:
         with cut:
-            reason = await _read(session, scope, receive, node)
+            reason = await _read(session, scope, receive, node, heart)
     finally:
+        if outbox.goodbye is not None:
+            # In our words if we have closed it: a peer that is gone says nothing.
+            reason = DisconnectReason(*outbox.goodbye)
+        if heart is not None:
+            heart.stop()
         for observer in node.observers:
             observer.closed(session, reason)
         await to_the_end(dispatcher.ending(session, reason))
 
 
-async def _read(session: Session, scope: Scope, receive: Receive, node: Node) -> DisconnectReason:
+async def _read(
+    session: Session, scope: Scope, receive: Receive, node: Node, heart: Heart | None
+) -> DisconnectReason:
     max_frame, observers = node.settings.max_frame, node.observers
     connection = session.connection
     outbox, codec = connection.outbox, connection.codec
@@ -184,7 +216,7 @@ async def _read(session: Session, scope: Scope, receive: Receive, node: Node) ->
             session.feed(envelope)
         return session if session.full else None
 
-    return reason_of(await read(scope, receive, take))
+    return reason_of(await read(scope, receive, take, heart))
 
 
 async def deny(scope: Scope, receive: Receive, send: Send, status: int, text: str) -> None:

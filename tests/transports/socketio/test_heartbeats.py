@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from gatewright import DisconnectReason, Handshake
+from gatewright.flusher import Flusher
 from gatewright.liveness import Wheel
-from gatewright.outbox import Flusher
 from gatewright.transports.socketio import SocketIO
 from gatewright.transports.socketio.engine import Engine, EngineSocket
 from tests._support.clock import ManualLoop

@@ -10,7 +10,7 @@ from starlette.types import Receive, Scope
 
 from gatewright.dispatcher import Dispatcher
 from gatewright.errors import ErrorCode, EventError
-from gatewright.liveness import Heart
+from gatewright.liveness import Heart, Pongs
 from gatewright.node import Node
 from gatewright.outbox import Outbox
 from gatewright.protocol.close import CloseCode, is_final
@@ -53,10 +53,7 @@ class Conversation:
         self._missed: list[Frame] = []
         self._gap: Gap | None = None
         self._settled = False
-        self._pings = 0
-        self._pongs = 0
-        self._asked = 0
-        """Which ping it is whose pong confirms something; 0 for none."""
+        self._pongs = Pongs()
         self._refreshing: asyncio.Task[None] | None = None
         self._heart: Heart | None = None
 
@@ -118,11 +115,12 @@ class Conversation:
             node.settings.ping_timeout,
             ping=self._ping,
             dead=self._dead,
+            moving=self._outbox.moving,
         )
         for observer in node.observers:
             observer.opened(session)
         session.start(resumed=self._resumed, gap=self._gap)
-        return reason_of(await read(scope, receive, self._take_frame, self._wait))
+        return reason_of(await read(scope, receive, self._take_frame, self._heart))
 
     async def end(self, dispatcher: Dispatcher, reason: DisconnectReason) -> None:
         if self._heart is not None:
@@ -161,15 +159,6 @@ class Conversation:
             session.feed(envelope)
         return session if session.full else None
 
-    async def _wait(self, busy: Session) -> None:
-        # Our own silence towards the client is no sign of its absence.
-        assert self._heart is not None
-        self._heart.pause()
-        try:
-            await busy.room()
-        finally:
-            self._heart.resume()
-
     def _outcome(self, reason: DisconnectReason) -> DisconnectReason:
         """Why the socket is lost, in our words if we have closed it, and whether it may return."""
         code, text = self._outbox.goodbye or (reason.code, reason.text)
@@ -201,21 +190,17 @@ class Conversation:
         assert ledger is not None
         position = connection.position
         seq = position.seq if position is not None else 0
-        self._pings += 1
-        if not self._asked and connection.keeper is not None:
-            self._asked = self._pings
+        if self._pongs.pinged() and connection.keeper is not None:
             connection.keeper.sent(position)
             ledger.window.pinged()
         if ledger.window.running:
             session.tell(Ack(ledger.window.top))
+        self._outbox.mark()
         session.tell(Ping(seq))
 
     def _ponged(self) -> None:
-        # They come in the order of the pings; a late one confirms what its own ping asked.
-        self._pongs += 1
-        if not self._asked or self._pongs < self._asked:
+        if not self._pongs.ponged():
             return
-        self._asked = 0
         session = self._session
         if session.connection.keeper is not None:
             session.connection.keeper.confirm()
@@ -225,7 +210,7 @@ class Conversation:
     def _dead(self) -> None:
         """Nobody answers: drop the socket without a goodbye, which nobody would read."""
         logger.debug("%r: no sign of life", self._session.connection)
-        self._outbox.abort()
+        self._outbox.abort(CloseCode.GOING_AWAY, "ping timeout")
 
     def _refresh(self, envelope: Envelope) -> None:
         if self._refreshing is not None and not self._refreshing.done():

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from secrets import token_urlsafe
 from typing import Final, Protocol
 
-from gatewright.liveness import Heart, Wheel
-from gatewright.outbox import Flusher, Outbox
+from gatewright.flusher import Flusher
+from gatewright.liveness import Heart, Pongs, Wheel
+from gatewright.outbox import Outbox
 from gatewright.protocol.close import CloseCode
 from gatewright.protocol.engineio import (
     CLOSE,
@@ -127,8 +128,7 @@ class EngineSocket:
         self._engine = engine
         self._observers = engine.flusher.observers
         self._loop = asyncio.get_running_loop()
-        self._unanswered = 0
-        self._pongs_to_come = 0
+        self._pongs = Pongs()
         self._timer: asyncio.TimerHandle | None = None
         config = engine.config
         upgrades = self.polling is not None and config.upgrades and "websocket" in config.transports
@@ -148,6 +148,7 @@ class EngineSocket:
             config.ping_timeout,
             ping=self._ping,
             dead=self._dead,
+            moving=self.outbox.moving,
             first=config.ping_interval,
         )
         self._heard = self.heart.heard
@@ -234,21 +235,14 @@ class EngineSocket:
     # Heartbeats
 
     def _ping(self) -> None:
-        self._unanswered += 1
-        if not self._pongs_to_come:
-            # Pings are answered in order: a late answer to an earlier one confirms nothing.
-            self._pongs_to_come = self._unanswered
+        if self._pongs.pinged():
             self._receiver.pinged()
+        self.outbox.mark()
         self.outbox.push(PING)
 
     def _ponged(self) -> None:
-        if not self._unanswered:
-            return
-        self._unanswered -= 1
-        if self._pongs_to_come:
-            self._pongs_to_come -= 1
-            if not self._pongs_to_come:
-                self._receiver.ponged()
+        if self._pongs.ponged():
+            self._receiver.ponged()
 
     def _dead(self) -> None:
         self.lose(PING_TIMEOUT)

@@ -16,6 +16,7 @@ class Polling:
     """The link of a session that polls. One request waits at a time, and takes all there is."""
 
     immediate = True
+    ping = None
 
     def __init__(self) -> None:
         self._frames: list[Frame] = []
@@ -35,6 +36,10 @@ class Polling:
         """Always none: what waits for a poll, the client's heartbeat decides about."""
 
     # From the outbox
+
+    @property
+    def given(self) -> int:
+        return self.taken + self._size
 
     def write(self, frames: list[Frame]) -> bool:
         if self._switching or self._size >= BUFFER:

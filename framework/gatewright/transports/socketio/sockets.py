@@ -128,7 +128,7 @@ async def _read(
         with cut:
             if link is not None:
                 await socket.switch(link)
-            await read(scope, receive, take, socket.wait)
+            await read(scope, receive, take, socket.heart)
     except OSError:
         # The client left in the middle of its upgrade.
         pass
