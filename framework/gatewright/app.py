@@ -7,7 +7,8 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from injector import Binder, Module
-from starlette.responses import PlainTextResponse
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Router, WebSocketRoute
 from starlette.types import Receive, Scope, Send
 from typing_extensions import TypeForm, TypeVar
@@ -21,6 +22,7 @@ from gatewright.declare.decorators import listed
 from gatewright.declare.specs import Catcher, Guard, Interceptor
 from gatewright.di import Container
 from gatewright.dispatcher import Dispatcher
+from gatewright.drain import drained_at_signals
 from gatewright.emitter import Emitter
 from gatewright.errors import NotStartedError, StartupError
 from gatewright.namespaces import specific
@@ -140,6 +142,17 @@ class Gatewright:
         """Whether its lifespan has started and not yet ended."""
         return self._dispatcher is not None
 
+    @property
+    def ready(self) -> bool:
+        """Whether it takes new connections: it is running, and has not begun to stop."""
+        return self._dispatcher is not None and not self._dispatcher.stopping
+
+    async def readiness(self, request: Request) -> Response:
+        """Answer 200 while `ready`, else 503: `Route("/ready", realtime.readiness)`."""
+        if self.ready:
+            return PlainTextResponse("ready")
+        return PlainTextResponse("not ready", HTTPStatus.SERVICE_UNAVAILABLE)
+
     def __len__(self) -> int:
         """How many connections are open in this process."""
         return len(self._dispatcher) if self._dispatcher is not None else 0
@@ -154,7 +167,7 @@ class Gatewright:
     @asynccontextmanager
     async def lifespan(self, app: object = None, /) -> AsyncGenerator[None]:
         """Run the application: `Starlette(lifespan=realtime.lifespan)`, or inside your own."""
-        async with self.run():
+        async with self.run(), drained_at_signals(self._drain):
             yield
 
     @asynccontextmanager
@@ -193,6 +206,15 @@ class Gatewright:
             self._dispatcher = dispatcher
             stack.callback(self._forget)
             yield
+
+    async def _drain(self) -> None:
+        """End all connections; what else the application is goes on until its lifespan ends."""
+        dispatcher, engine = self._dispatcher, self._engine
+        if dispatcher is None:
+            return
+        if engine is not None:
+            engine.stop()
+        await dispatcher.drain()
 
     def _forget(self) -> None:
         """New connections are refused from here on; those that are open are closed next."""

@@ -13,11 +13,11 @@ from gatewright.compiling import Compiler, GatewayPlan
 from gatewright.connections import Connections, Way
 from gatewright.context import Context, Place
 from gatewright.di import Container
+from gatewright.farewell import dismiss, see_off
 from gatewright.namespaces import NamespacePlan, NamespaceTable, logged
 from gatewright.node import Node
 from gatewright.openings import Opening, Openings
 from gatewright.plans import EventPlan
-from gatewright.protocol.close import CloseCode
 from gatewright.recovery import Ticket
 from gatewright.returns import Resumed, Returns
 from gatewright.session import Session
@@ -90,27 +90,17 @@ class Dispatcher:
         await self._run_hooks("on_start")
         self._absences.start()
 
-    async def stop(self) -> None:
-        """Close what is still open, and run `@on_stop` of all gateways, the last one first."""
+    async def drain(self) -> None:
+        """Let nobody in any more, send everybody away, and wait until they have gone."""
         self.stopping = True
         self.node.stopping = True
-        for session in self._sessions:
-            self._dismiss(session)
-        if self._tasks:
-            # Their transports end them as their clients answer the goodbye; who does not is cut.
-            # Who is still opening is told at the end of that.
-            limit = self.node.settings.finish_timeout
-            _, late = await asyncio.wait(self._tasks, timeout=limit)
-            for session in list(self._sessions):
-                session.connection.outbox.abort()
-            if late:
-                await asyncio.wait(late, timeout=3 * limit)
+        await see_off(self._sessions, self._tasks, self.node.settings)
+
+    async def stop(self) -> None:
+        """Close what is still open, and run `@on_stop` of all gateways, the last one first."""
+        await self.drain()
         await self._absences.stop()
         await self._run_hooks("on_stop")
-
-    @staticmethod
-    def _dismiss(session: Session) -> None:
-        session.connection.outbox.close(CloseCode.RESTART, "the server stops")
 
     async def _run_hooks(self, kind: str) -> None:
         gateways = [
@@ -187,7 +177,7 @@ class Dispatcher:
     def _add(self, session: Session) -> Session:
         self._sessions.add(session)
         if self.stopping:
-            self._dismiss(session)
+            dismiss(session)
         return session
 
     async def end(self, session: Session, reason: DisconnectReason) -> None:

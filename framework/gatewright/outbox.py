@@ -36,6 +36,13 @@ class Outlet(Protocol):
     def push(self) -> Callable[[Frame], None]: ...
     def push_volatile(self, frame: Frame, key: str | None = None) -> bool: ...
     async def room(self, wanted: int = 0) -> None: ...
+    def away(self, after: float, reason: str) -> None:
+        """Tell the client that the server stops, and in how many seconds it is to come back.
+
+        Nothing where the client's protocol has no word for it.
+        """
+        ...
+
     def close(self, code: int, reason: str = "") -> None: ...
     def lose(self) -> None: ...
     def abort(self) -> None: ...
@@ -166,6 +173,9 @@ class Outbox:
                 self._room = asyncio.get_running_loop().create_future()
             # One future serves all who wait, so none of them may cancel it for the others.
             await asyncio.shield(self._room)
+
+    def away(self, after: float, reason: str) -> None:
+        """Nothing: a plain client learns from the close code alone that it is to come back."""
 
     def close(self, code: int, reason: str = "") -> None:
         """Say goodbye after everything that was pushed before; later calls change nothing."""

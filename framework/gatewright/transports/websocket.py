@@ -28,7 +28,7 @@ from gatewright.transports.reading import read, reason_of, size_of, to_the_end
 from gatewright.transports.sessions import SessionSocket
 from gatewright.types import DisconnectReason, Link
 
-__all__ = ["NOT_STARTED", "SUBPROTOCOLS", "WebSocketDoor", "deny"]
+__all__ = ["NOT_STARTED", "STOPPING", "SUBPROTOCOLS", "WebSocketDoor", "deny"]
 
 logger: logging.Logger = logging.getLogger("gatewright")
 
@@ -45,6 +45,8 @@ NOT_STARTED = (
     "Pass lifespan=realtime.lifespan to the outer application, or enter "
     "`async with realtime.lifespan(app)` in its own."
 )
+
+STOPPING = "The server stops; connect again."
 
 
 class WebSocketDoor:
@@ -65,6 +67,9 @@ class WebSocketDoor:
         if dispatcher is None:
             logger.error(NOT_STARTED)
             await deny(scope, receive, send, HTTPStatus.SERVICE_UNAVAILABLE, NOT_STARTED)
+            return
+        if dispatcher.stopping:
+            await deny(scope, receive, send, HTTPStatus.SERVICE_UNAVAILABLE, STOPPING)
             return
         bucket = self._accepting()
         if bucket is not None and not bucket.take(asyncio.get_running_loop().time()):
@@ -120,7 +125,7 @@ class WebSocketDoor:
     ) -> None:
         if dispatcher.stopping:
             await opening.level.aclose()
-            await deny(scope, receive, send, HTTPStatus.SERVICE_UNAVAILABLE, "The server stops.")
+            await deny(scope, receive, send, HTTPStatus.SERVICE_UNAVAILABLE, STOPPING)
             return
         try:
             connect = await receive()

@@ -82,6 +82,9 @@ class Channel:
         if not self._over:
             await self._outbox.room(wanted)
 
+    def away(self, after: float, reason: str) -> None:
+        """Nothing: Socket.IO's clients come back by delays of their own."""
+
     def close(self, code: int, reason: str = "") -> None:
         """End this connection; the whole socket where the client is to come back.
 

@@ -16,7 +16,7 @@ from gatewright.transports.socketio.config import SocketIO
 from gatewright.transports.socketio.engine import Engine, EngineSocket
 from gatewright.transports.socketio.http import Exchange, poll, post
 from gatewright.transports.socketio.sockets import refuse, serve, upgrade
-from gatewright.transports.websocket import NOT_STARTED
+from gatewright.transports.websocket import NOT_STARTED, STOPPING
 from gatewright.types import Handshake
 
 __all__ = ["EngineDoor"]
@@ -155,6 +155,8 @@ class EngineDoor:
 
     async def _admit(self, engine: Engine, request: Handshake) -> None:
         """Let a new session begin."""
+        if engine.stopping:
+            raise _Unavailable(STOPPING)
         bucket = self._accepting()
         if bucket is not None and not bucket.take(asyncio.get_running_loop().time()):
             raise _Unavailable("Too many connections are being opened; try again.")
@@ -169,7 +171,7 @@ class EngineDoor:
             if allowed is False:
                 raise Refused(Refusal.FORBIDDEN)
         if engine.stopping:
-            raise _Unavailable("The server stops.")
+            raise _Unavailable(STOPPING)
         if request.query.get("EIO") != REVISION:
             raise Refused(Refusal.UNSUPPORTED_VERSION)
 

@@ -1,0 +1,72 @@
+"""How the process takes leave of its connections: who is told what, and who is waited for."""
+
+import asyncio
+import logging
+from collections.abc import Collection
+from random import random, shuffle
+from typing import Any
+
+from gatewright.protocol.close import CloseCode
+from gatewright.session import Session
+from gatewright.settings import Settings
+
+__all__ = ["dismiss", "see_off", "spread"]
+
+logger: logging.Logger = logging.getLogger("gatewright")
+
+REASON = "the server stops"
+
+
+def spread(count: int, window: float) -> list[float]:
+    """Delays in seconds for so many clients: even over the window, in random order."""
+    slot = window / count if count else window
+    # A random place within its slot: several processes that stop together do not beat together.
+    delays = [slot * (each + random()) for each in range(count)]  # noqa: S311 - no secret
+    shuffle(delays)
+    return delays
+
+
+def dismiss(session: Session) -> None:
+    """Close a connection, for its client to come back."""
+    session.connection.outbox.close(CloseCode.RESTART, REASON)
+
+
+async def see_off(
+    sessions: Collection[Session], tasks: Collection["asyncio.Task[Any]"], settings: Settings
+) -> None:
+    """Tell all clients when to come back, close their connections, and wait for the end of all.
+
+    `tasks` are the lives of the connections, of those too that are only opening. What a later call
+    finds done it does not do again.
+
+    Nobody is kept until its delay has passed: the sessions are this process's alone, so no other
+    could serve them meanwhile, and the next one can as soon as it runs.
+    """
+    here = list(sessions)
+    for session, after in zip(here, spread(len(here), settings.drain), strict=True):
+        session.connection.outbox.away(after, REASON)
+        dismiss(session)
+    # Their transports end them as their clients answer the goodbye; who does not is cut. Who is
+    # still opening is told at the end of that.
+    limit = settings.finish_timeout
+    late = await _ended(tasks, limit)
+    for session in list(sessions):
+        session.connection.outbox.abort()
+    if late:
+        late = await _ended(late, 3 * limit)
+    if late:
+        logger.warning("%d connections go on %g s after they were closed", len(late), 4 * limit)
+
+
+async def _ended(tasks: Collection["asyncio.Task[Any]"], limit: float) -> "set[asyncio.Task[Any]]":
+    """Wait until there are no tasks; returns those that are left after `limit` seconds."""
+    loop = asyncio.get_running_loop()
+    end = loop.time() + limit
+    # One that was begun in this very turn has not told yet that it is there.
+    await asyncio.sleep(0)
+    # Whoever passed the door before it was shut arrives while the others leave.
+    while waiting := {task for task in tasks if not task.done()}:
+        await asyncio.wait(waiting, timeout=max(0, end - loop.time()))
+        if loop.time() >= end:
+            break
+    return {task for task in tasks if not task.done()}
