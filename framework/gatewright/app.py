@@ -167,7 +167,7 @@ class Gatewright:
     @asynccontextmanager
     async def lifespan(self, app: object = None, /) -> AsyncGenerator[None]:
         """Run the application: `Starlette(lifespan=realtime.lifespan)`, or inside your own."""
-        async with self.run(), drained_at_signals(self._drain):
+        async with self.run(), drained_at_signals(self.drain):
             yield
 
     @asynccontextmanager
@@ -207,8 +207,11 @@ class Gatewright:
             stack.callback(self._forget)
             yield
 
-    async def _drain(self) -> None:
-        """End all connections; what else the application is goes on until its lifespan ends."""
+    async def drain(self) -> None:
+        """Refuse new connections, close those that are open for them to come back, await their end.
+
+        uvicorn's signals do it by themselves. Everything else goes on until the lifespan ends.
+        """
         dispatcher, engine = self._dispatcher, self._engine
         if dispatcher is None:
             return

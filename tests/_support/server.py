@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -99,6 +100,7 @@ class Launched:
         self.url = Url()
         self._lines: list[str] = []
         self._address_seen = threading.Event()
+        self._ended = threading.Event()
         # A reader of its own: a pipe that nobody reads fills up and stops the program.
         self._reader = threading.Thread(target=self._read, name="tests: output", daemon=True)
         self._reader.start()
@@ -116,6 +118,32 @@ class Launched:
                 f"{self.process.args!r} {self._state(timeout)} without having printed "
                 f"http://127.0.0.1:port; it printed:\n{self.output}"
             )
+
+    def wait_for(self, text: str, count: int = 1, timeout: float = 20) -> None:
+        """Wait until the program has printed `text` so many times; RuntimeError if it does not."""
+        deadline = time.monotonic() + timeout
+        while self.output.count(text) < count:
+            if self._ended.is_set() or time.monotonic() > deadline:
+                raise RuntimeError(
+                    f"{self.process.args!r} {self._state(timeout)} without having printed {text!r} "
+                    f"{count} time(s); it printed:\n{self.output}"
+                )
+            time.sleep(0.01)
+
+    def signal(self, number: int) -> None:
+        """Send the program, and nothing that it started, a signal."""
+        self.process.send_signal(number)
+
+    def wait(self, timeout: float = 20) -> int:
+        """Wait for the program's end and all its output; returns its exit code."""
+        try:
+            code = self.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            raise RuntimeError(
+                f"{self.process.args!r} still runs after {timeout:g} s; it printed:\n{self.output}"
+            ) from None
+        self._reader.join(timeout)
+        return code
 
     def end(self) -> None:
         """Kill the program with all that it started, wait for it and close its pipe."""
@@ -140,6 +168,7 @@ class Launched:
                 if not self.url and (found := ADDRESS.search(line)):
                     self.url = Url(found[0])
                     self._address_seen.set()
+        self._ended.set()
         self._address_seen.set()  # ended: whoever waits need not wait out the timeout
 
 
@@ -171,10 +200,19 @@ def launch(
 
 
 @contextlib.contextmanager
-def spawn(
+def launch_uvicorn(
     target: str, *options: str, env: Mapping[str, str] | None = None, timeout: float = 20
-) -> Generator[Url]:
+) -> Generator[Launched]:
     """Run `uvicorn target` in its own process on a free port; killed hard when the block ends."""
     command = [sys.executable, "-m", "uvicorn", target, "--host", "127.0.0.1", "--port", "0"]
     with launch([*command, *options], env=env, timeout=timeout) as launched:
+        yield launched
+
+
+@contextlib.contextmanager
+def spawn(
+    target: str, *options: str, env: Mapping[str, str] | None = None, timeout: float = 20
+) -> Generator[Url]:
+    """The same, for who needs nothing but its address."""
+    with launch_uvicorn(target, *options, env=env, timeout=timeout) as launched:
         yield launched.url
