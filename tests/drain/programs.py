@@ -2,17 +2,15 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from typing import Any
 
 from tests._support.server import Launched, launch_uvicorn
 from tests.behaviours.wire import Wire
 from tests.transports.socketio.requests import Reply, request
 
 __all__ = ["ENDS", "GOODBYE", "OURS", "STOCK", "WAYS", "Program", "program"]
-
-T = TypeVar("T")
 
 STOCK = ()
 OURS = ("--ws", "gatewright.server:WebSocketProtocol")
