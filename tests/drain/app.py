@@ -165,5 +165,11 @@ async def both(app: Starlette) -> AsyncIterator[None]:
 
 
 nested = Starlette(
-    routes=[*chat.routes, *other.routes, Route("/open", release, methods=["POST"])], lifespan=both
+    routes=[
+        *chat.routes,
+        *other.routes,
+        Route("/ready", chat.readiness),
+        Route("/open", release, methods=["POST"]),
+    ],
+    lifespan=both,
 )

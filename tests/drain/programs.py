@@ -56,6 +56,18 @@ class Program:
             while (await self.ask("/ready")).status != 503:
                 await asyncio.sleep(0.01)
 
+    async def goes_on(self) -> None:
+        """Wait until it is sure that the server has not begun to stop.
+
+        Its main loop, which looks for that ten times a second, sets the date once a second.
+        """
+        dates: set[str] = set()
+        async with asyncio.timeout(20):
+            while len(dates) < 3:
+                dates.add((await self.ask("/ready")).headers["date"])
+                await asyncio.sleep(0.01)
+        assert "Shutting down" not in self.output
+
     async def open_gate(self) -> None:
         assert (await self.ask("/open", "POST")).status == 200
 
