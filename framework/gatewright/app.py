@@ -216,8 +216,10 @@ class Gatewright:
         if dispatcher is None:
             return
         if engine is not None:
-            engine.stop()
+            engine.dismiss()
         await dispatcher.drain()
+        if engine is not None:
+            await engine.last_polls()
 
     def _forget(self) -> None:
         """New connections are refused from here on; those that are open are closed next."""

@@ -11,7 +11,7 @@ from typing_extensions import TypeForm, TypeVar
 from gatewright.emitter import Target
 from gatewright.errors import ErrorCode, EventError
 from gatewright.node import Address, Node
-from gatewright.outbox import Outlet
+from gatewright.outlets import Outlet
 from gatewright.protocol.close import CloseCode
 from gatewright.protocol.codecs import Codec
 from gatewright.recovery import Keeper

@@ -18,7 +18,7 @@ from gatewright.ledger import Ledger
 from gatewright.namespaces import NamespacePlan
 from gatewright.node import Address, Node
 from gatewright.openings import Opening, Openings
-from gatewright.outbox import Nowhere, Outlet
+from gatewright.outlets import Nowhere, Outlet
 from gatewright.protocol.codecs import Codec
 from gatewright.protocol.frames import Envelope
 from gatewright.rooms import OWN_ROOM

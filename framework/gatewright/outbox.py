@@ -8,14 +8,13 @@ the event loop produced leaves in one write where the server allows it.
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable
-from typing import Final, Protocol, cast
+from typing import Final, cast
 
 from gatewright.flusher import Flusher
 from gatewright.protocol.close import CloseCode
 from gatewright.types import Frame, Link
 
-__all__ = ["Nowhere", "Outbox", "Outlet"]
+__all__ = ["Outbox"]
 
 logger: logging.Logger = logging.getLogger("gatewright.outbox")
 
@@ -25,28 +24,6 @@ VOLATILE_SHARE: Final = 0.5
 
 LOST: Final = (CloseCode.GOING_AWAY, "")
 """What stands for the goodbye of a socket that was lost without one of ours."""
-
-
-class Outlet(Protocol):
-    """Where a connection's frames go: a socket's outbox, or its share of one."""
-
-    @property
-    def closing(self) -> bool: ...
-    @property
-    def push(self) -> Callable[[Frame], None]: ...
-    def push_volatile(self, frame: Frame, key: str | None = None) -> bool: ...
-    async def room(self, wanted: int = 0) -> None: ...
-    def away(self, after: float, reason: str) -> None:
-        """Tell the client that the server stops, and in how many seconds it is to come back.
-
-        Nothing where the client's protocol has no word for it.
-        """
-        ...
-
-    def close(self, code: int, reason: str = "") -> None: ...
-    def lose(self) -> None: ...
-    def abort(self) -> None: ...
-    async def aclose(self) -> None: ...
 
 
 class _Latest:
@@ -175,7 +152,7 @@ class Outbox:
             await asyncio.shield(self._room)
 
     def away(self, after: float, reason: str) -> None:
-        """Nothing: a plain client learns from the close code alone that it is to come back."""
+        """Nothing: a plain client has only the close code to go by."""
 
     def close(self, code: int, reason: str = "") -> None:
         """Say goodbye after everything that was pushed before; later calls change nothing."""
@@ -344,19 +321,3 @@ class Outbox:
             self._link.abort()
         finally:
             self._waits = False
-
-
-class Nowhere:
-    """The outlet of a connection that has no socket, and will have none."""
-
-    closing = True
-
-    def push(self, frame: Frame) -> None: ...
-    def push_volatile(self, frame: Frame, key: str | None = None) -> bool:
-        return False
-
-    async def room(self, wanted: int = 0) -> None: ...
-    def close(self, code: int, reason: str = "") -> None: ...
-    def lose(self) -> None: ...
-    def abort(self) -> None: ...
-    async def aclose(self) -> None: ...

@@ -6,7 +6,7 @@ from typing import Final, Protocol, TypeAlias
 
 from gatewright.backplane.base import Batch, Entry, Marker
 from gatewright.observing import Observer
-from gatewright.outbox import Outlet
+from gatewright.outlets import Outlet
 from gatewright.protocol.codecs import Codec
 from gatewright.protocol.outgoing import Outgoing
 from gatewright.types import Position

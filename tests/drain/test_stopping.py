@@ -8,7 +8,7 @@ import pytest
 from gatewright.testing import Refused
 from tests.behaviours.wire import opened
 from tests.drain.programs import ENDS, GOODBYE, OURS, STOCK, WAYS, Program, begin, program
-from tests.transports.socketio.clients import Closed, Poller, Socket
+from tests.transports.socketio.clients import Poller, Socket
 
 pytestmark = pytest.mark.anyio
 
@@ -93,20 +93,25 @@ async def test_while_it_drains_only_what_is_not_ours_goes_on(ways: tuple[str, ..
         server.untroubled()
 
 
-async def test_who_polls_on_is_told_that_there_is_nothing_any_more() -> None:
+async def test_who_is_between_two_polls_gets_what_is_left_and_the_goodbye() -> None:
     async with program("inside") as server:
-        async with opened(f"{server.url.ws}/chat") as plain:
-            await begin(plain, "hold", server, "holding")
-            poller = await Poller.open(server.url, "/chat.io/")
-            await poller.join("/chat")
-            server.signal()
-            await server.unready()
-            # It was between two polls.
-            with pytest.raises(Closed):
-                await poller.receive()
-            await server.says("/chat left 1012")
-            await server.open_gate()
+        poller = await Poller.open(server.url, "/chat.io/")
+        await poller.join("/chat")
+        await poller.send('42/chat,7["ready"]')
+        server.signal()
+        await server.says("/chat left 1012")
+        assert (await poller.poll()).text == '43/chat,7[true]\x1e1'
         assert await server.ended() == -signal.SIGTERM
+        server.untroubled()
+
+
+async def test_who_does_not_poll_any_more_does_not_keep_the_server() -> None:
+    async with program("alone") as server:
+        poller = await Poller.open(server.url, "/chat.io/")
+        await poller.join("/chat")
+        server.signal()
+        assert await server.ended() == -signal.SIGTERM
+        server.in_order("/chat left 1012", "/chat ended", "Shutting down", "stock closed")
         server.untroubled()
 
 

@@ -50,7 +50,7 @@ def drop(transport: Transport) -> None:
     """
     sock = transport.get_extra_info("socket")
     # No TCP, or closed already: then there is nothing to forget.
-    with contextlib.suppress(OSError, AttributeError):
+    with contextlib.suppress(OSError, AttributeError, ValueError):
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
     transport.abort()
 

@@ -90,11 +90,22 @@ class Engine:
             observer.opened(socket)
         return socket
 
-    def stop(self) -> None:
-        """Close every session: the server stops."""
+    def dismiss(self) -> None:
+        """Let no session begin any more, and say goodbye to all."""
         self.stopping = True
         for socket in list(self.sockets.values()):
             socket.close(SHUTTING_DOWN)
+
+    async def last_polls(self) -> None:
+        """Wait for the next polls of those who have not been told of the goodbye; not for long."""
+        end = asyncio.get_running_loop().time() + LAST_POLL
+        while self.sockets and asyncio.get_running_loop().time() < end:
+            await asyncio.sleep(LAST_POLL / 50)
+
+    def stop(self) -> None:
+        """Close every session: the server stops."""
+        self.dismiss()
+        for socket in list(self.sockets.values()):
             if not socket.answering:
                 socket.forget()
 
