@@ -17,6 +17,7 @@ from gatewright.farewell import dismiss, see_off
 from gatewright.namespaces import NamespacePlan, NamespaceTable, logged
 from gatewright.node import Node
 from gatewright.openings import Opening, Openings
+from gatewright.outlets import Outlet
 from gatewright.plans import EventPlan
 from gatewright.recovery import Ticket
 from gatewright.returns import Resumed, Returns
@@ -49,6 +50,7 @@ class Dispatcher:
         self._debug = debug
         self._namespaces: dict[str, NamespacePlan] = {}
         self._sessions: set[Session] = set()
+        self._unopened: set[Outlet] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._started = 0
         self._openings = Openings(container, node.settings.open_timeout)
@@ -94,7 +96,7 @@ class Dispatcher:
         """Let nobody in any more, send everybody away, and wait until they have gone."""
         self.stopping = True
         self.node.stopping = True
-        await see_off(self._sessions, self._tasks, self.node.settings)
+        await see_off(self._sessions, self._unopened, self._tasks, self.node.settings)
 
     async def stop(self) -> None:
         """Close what is still open, and run `@on_stop` of all gateways, the last one first."""
@@ -148,6 +150,17 @@ class Dispatcher:
         finally:
             self._tasks.discard(task)
 
+    @contextmanager
+    def unopened(self, outlet: Outlet) -> Generator[None]:
+        """Around the time in which a socket waits for its session: `drain` closes it, too."""
+        self._unopened.add(outlet)
+        if self.stopping:
+            dismiss(outlet)
+        try:
+            yield
+        finally:
+            self._unopened.discard(outlet)
+
     async def open(
         self, path: str, handshake: Handshake, converted: Mapping[tuple[str, Any], Any]
     ) -> Opening:
@@ -177,7 +190,7 @@ class Dispatcher:
     def _add(self, session: Session) -> Session:
         self._sessions.add(session)
         if self.stopping:
-            dismiss(session)
+            dismiss(session.connection.outbox)
         return session
 
     async def end(self, session: Session, reason: DisconnectReason) -> None:

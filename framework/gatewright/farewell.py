@@ -6,6 +6,7 @@ from collections.abc import Collection
 from random import random, shuffle
 from typing import Any
 
+from gatewright.outlets import Outlet
 from gatewright.protocol.close import CloseCode
 from gatewright.session import Session
 from gatewright.settings import Settings
@@ -26,18 +27,21 @@ def spread(count: int, window: float) -> list[float]:
     return delays
 
 
-def dismiss(session: Session) -> None:
+def dismiss(outlet: Outlet) -> None:
     """Close a connection, for its client to come back."""
-    session.connection.outbox.close(CloseCode.RESTART, REASON)
+    outlet.close(CloseCode.RESTART, REASON)
 
 
 async def see_off(
-    sessions: Collection[Session], tasks: Collection["asyncio.Task[Any]"], settings: Settings
+    sessions: Collection[Session],
+    unopened: Collection[Outlet],
+    tasks: Collection["asyncio.Task[Any]"],
+    settings: Settings,
 ) -> None:
     """Tell all clients when to come back, close their connections, and wait for the end of all.
 
-    `tasks` are the lives of the connections, of those too that are only opening. What a later call
-    finds done it does not do again.
+    `unopened` are sockets that have no session yet, `tasks` the lives of all connections. What a
+    later call finds done it does not do again.
 
     Nobody is kept until its delay has passed: the sessions are this process's alone, so no other
     could serve them meanwhile, and the next one can as soon as it runs.
@@ -45,13 +49,15 @@ async def see_off(
     here = list(sessions)
     for session, after in zip(here, spread(len(here), settings.drain), strict=True):
         session.connection.outbox.away(after, REASON)
-        dismiss(session)
+        dismiss(session.connection.outbox)
+    for outlet in unopened:
+        dismiss(outlet)
     # Their transports end them as their clients answer the goodbye; who does not is cut. Who is
     # still opening is told at the end of that.
     limit = settings.finish_timeout
     late = await _ended(tasks, limit)
-    for session in list(sessions):
-        session.connection.outbox.abort()
+    for outlet in [*(session.connection.outbox for session in sessions), *unopened]:
+        outlet.abort()
     if late:
         late = await _ended(late, 3 * limit)
     if late:

@@ -1,7 +1,7 @@
 """Programs that tell on their output what happens in which order while they are stopped.
 
 `tests.drain.app:alone`, `:inside` (a Starlette app) and `:nested` (two applications in one). Of the
-environment they take `FINISH`, their `finish_timeout` in seconds.
+environment they take `FINISH`, their `finish_timeout` in seconds, and `SESSIONS`, a file for these.
 """
 
 import asyncio
@@ -32,6 +32,7 @@ from gatewright import (
     on_stop,
     resource,
 )
+from gatewright.backplane import SQLite
 from gatewright.transports.socketio import SocketIO
 
 gate = asyncio.Event()
@@ -116,12 +117,13 @@ def make(path: str) -> Gatewright:
             await hold("authenticating")
         return None
 
-    settings = Settings(finish_timeout=float(os.environ.get("FINISH", "30")), open_timeout=30)
+    settings = Settings(finish_timeout=float(os.environ["FINISH"]), open_timeout=30)
     realtime = Gatewright(
         gateways=[Told],
         modules=[Stocks],
         authenticate=authenticate,
         settings=settings,
+        backplane=SQLite(file) if (file := os.environ["SESSIONS"]) else None,
         socketio=SocketIO(recovery=True, path=f"{path}.io/"),
     )
     return realtime

@@ -4,6 +4,7 @@ import asyncio
 import signal
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 from tests._support.server import Launched, launch_uvicorn
@@ -84,10 +85,10 @@ class Program:
 
 @asynccontextmanager
 async def program(
-    target: str, *options: str, finish: float | None = None
+    target: str, *options: str, finish: float = 30, file: Path | None = None
 ) -> AsyncGenerator[Program]:
-    """Run `tests.drain.app:target`; `finish` is its `finish_timeout` in seconds."""
-    env = {} if finish is None else {"FINISH": str(finish)}
+    """Run `tests.drain.app:target`; `finish` is its `finish_timeout`, `file` keeps its sessions."""
+    env = {"FINISH": str(finish), "SESSIONS": str(file or "")}
     launching = launch_uvicorn(f"tests.drain.app:{target}", *options, env=env)
     launched = await asyncio.to_thread(launching.__enter__)
     try:

@@ -100,7 +100,7 @@ async def test_who_is_between_two_polls_gets_what_is_left_and_the_goodbye() -> N
         await poller.send('42/chat,7["ready"]')
         server.signal()
         await server.says("/chat left 1012")
-        assert (await poller.poll()).text == '43/chat,7[true]\x1e1'
+        assert (await poller.poll()).text == "43/chat,7[true]\x1e1"
         assert await server.ended() == -signal.SIGTERM
         server.untroubled()
 

@@ -104,9 +104,9 @@ class Record(Struct, frozen=True, kw_only=True):
     """What is kept of a session, whether it is here or away.
 
     `keys` are SHA-256 of the client's secrets, never the secrets, the newest last; there are
-    several while a renewed one is not settled. `generation` counts its sockets from 1. It is entitled to
-    what follows `start`, and surely has everything up to `confirmed`. `users` are the names it has
-    gone by, as stays, the one in `user` being the last.
+    several while a renewed one is not settled. `generation` counts its sockets from 1. It is
+    entitled to what follows `start`, and surely has everything up to `confirmed`. `users` are the
+    names it has gone by, as stays, the one in `user` being the last.
     """
 
     id: str
@@ -227,8 +227,8 @@ class Backplane(ABC):
         `revoked` are left, and replayed to it never again.
 
         With `renewed` the session has one more key from here on, and those older than the one that
-        was used end: a client which never hears of the new one can still return. `ValueError`: another
-        session has that key.
+        was used end: a client which never hears of the new one can still return. `ValueError`:
+        another session has that key.
         """
 
     @abstractmethod

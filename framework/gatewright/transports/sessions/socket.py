@@ -52,6 +52,7 @@ class SessionSocket:
         self._token = new_secret()
         self._outbox: Outbox
         self._conversation: Conversation
+        self._gone = False
 
     async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Accept the handshake, and run the socket to its end."""
@@ -71,10 +72,11 @@ class SessionSocket:
         opened = False
         try:
             with cut:
-                opened = await self._open(receive)
+                with self._dispatcher.unopened(self._outbox):
+                    opened = await self._open(receive)
                 if opened:
                     reason = await self._conversation.run(scope, receive)
-                else:
+                elif not self._gone:
                     await self._leave(scope, receive)
         finally:
             if opened:
@@ -94,6 +96,7 @@ class SessionSocket:
         payload = payload_of(message)
         if payload is None:
             self._outbox.lose()
+            self._gone = True
             return False
         if size_of(payload) > settings.max_frame:
             reason = f"a message has at most {settings.max_frame} bytes"

@@ -1,6 +1,7 @@
 """Engine.IO sessions: heartbeats, closing, and what carries them."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 from secrets import token_urlsafe
@@ -79,6 +80,7 @@ class Engine:
         self.receivers: Receivers = receivers
         self.sockets: dict[str, EngineSocket] = {}
         self.stopping: bool = False
+        self._emptied = asyncio.Event()
 
     def open(
         self, request: Handshake, link: Link | None = None, id: str | None = None
@@ -98,9 +100,17 @@ class Engine:
 
     async def last_polls(self) -> None:
         """Wait for the next polls of those who have not been told of the goodbye; not for long."""
-        end = asyncio.get_running_loop().time() + LAST_POLL
-        while self.sockets and asyncio.get_running_loop().time() < end:
-            await asyncio.sleep(LAST_POLL / 50)
+        if self.sockets:
+            self._emptied.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LAST_POLL):
+                    await self._emptied.wait()
+
+    def forget(self, socket: "EngineSocket") -> None:
+        """A session is over, and nothing of it is left to be told."""
+        self.sockets.pop(socket.id, None)
+        if not self.sockets:
+            self._emptied.set()
 
     def stop(self) -> None:
         """Close every session: the server stops."""
@@ -297,7 +307,7 @@ class EngineSocket:
         """Nobody will ask for the session again."""
         if self._timer is not None:
             self._timer.cancel()
-        self._engine.sockets.pop(self.id, None)
+        self._engine.forget(self)
         if self.polling is not None:
             self.outbox.abort()
 
@@ -310,7 +320,7 @@ class EngineSocket:
         for observer in self._observers:
             observer.closed(self, reason)
         if self.polling is None:
-            self._engine.sockets.pop(self.id, None)
+            self._engine.forget(self)
 
     async def aclose(self) -> None:
         """The WebSocket's reader has ended: nothing is left to be written."""
