@@ -1,5 +1,6 @@
 """Checks the commands of `console` blocks: lines that begin with `$ `."""
 
+import configparser
 import os
 import re
 import shlex
@@ -8,10 +9,11 @@ import sys
 import tomllib
 from pathlib import Path
 
+from gatewright import Settings
 from tests._support.server import ROOT, launch
 from tests.docs.markdown import Block
 
-__all__ = ["check_commands"]
+__all__ = ["check_commands", "check_unit"]
 
 
 def check_commands(block: Block, folder: Path) -> None:
@@ -33,6 +35,21 @@ def check_commands(block: Block, folder: Path) -> None:
                 _test(options, folder, block)
             case _:
                 raise AssertionError(f"{block}: no rule says how to check {line!r}")
+
+
+def check_unit(block: Block, folder: Path) -> None:
+    """Run what a unit of systemd starts, and see that systemd is more patient than the server."""
+    unit = configparser.ConfigParser(interpolation=None)
+    unit.optionxform = str  # type: ignore[assignment, method-assign]
+    unit.read_string(block.code, source=str(block))
+    assert set(unit) == {"DEFAULT", "Unit", "Service", "Install"}, f"{block}: {set(unit)}"
+    program, target, *options = shlex.split(unit["Service"]["ExecStart"])
+    assert Path(program).is_absolute(), f"{block}: systemd wants the whole path of {program!r}"
+    assert Path(program).name == "uvicorn", f"{block}: no rule says how to check {program!r}"
+    _serve(_without_port(options), target, folder)
+    graceful = int(options[options.index("--timeout-graceful-shutdown") + 1])
+    longest = 4 * Settings().finish_timeout + graceful
+    assert int(unit["Service"]["TimeoutStopSec"]) > longest, f"{block}: it may take {longest} s"
 
 
 def _check_install(target: str, block: Block) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 from starlette.types import ASGIApp
 
 from tests._support.server import Url, serve
-from tests.docs.commands import check_commands
+from tests.docs.commands import check_commands, check_unit
 from tests.docs.conversations import replay
 from tests.docs.markdown import Block
 from tests.docs.outputs import check_output
@@ -68,6 +68,8 @@ class Page:
                     await exchange(block, url)
             case "console":
                 check_commands(block, self._folder)
+            case "ini":
+                check_unit(block, self._folder)
             case "text":
                 known = before is not None and before.language in {"python", "js", "html"}
                 assert known, f"{block}: a text block is the output of the program before it"
