@@ -131,6 +131,7 @@ export class Link {
     clearTimeout(this.#retry);
     this.#awayAt = 0;
     const attempt = (this.#attempt = {});
+    this.#heardAt = Date.now();
     const limit = this.#options.connectTimeout ?? 10_000;
     this.#expect(limit);
     const { retryAt: _, ...why } = this.#last;
@@ -191,9 +192,9 @@ export class Link {
         if (this.ready) this.#probe();
         else this.#expect(PROBE);
       } else if (this.#heard && this.ready) {
-        this.#expect(this.#heardAt + this.#patience - now);
+        this.#expect(Math.max(0, this.#heardAt + this.#patience - now));
       } else {
-        this.#lose(`nothing heard for ${limit / 1000} s`);
+        this.#lose(`nothing heard for ${Math.round((now - this.#heardAt) / 1000)} s`);
       }
     }, limit);
   }

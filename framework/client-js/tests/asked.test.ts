@@ -1,7 +1,7 @@
 import { expect, onTestFinished, test, vi } from "vitest";
 
 import { EventError } from "../src/gatewright.js";
-import { opened } from "./peer.js";
+import { becomes, opened } from "./peer.js";
 
 const SURE = { event: "sure", data: { about: "it" }, id: "7" };
 
@@ -79,7 +79,7 @@ test("an answer that came while there was no socket waits until it is asked for"
   talk.send(SURE);
   await talk.settled();
   talk.cut();
-  await vi.waitFor(() => expect(chat.status).toBe("resuming"));
+  await becomes(chat, "resuming");
   finish(true);
   const again = await peer.talk();
   await again.hello({ resumed: true });

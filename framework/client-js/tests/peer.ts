@@ -6,7 +6,7 @@ import type { AddressInfo } from "node:net";
 import { onTestFinished } from "vitest";
 import { WebSocketServer, type WebSocket } from "ws";
 
-import { type Client, connect, type Options } from "../src/gatewright.js";
+import { type Client, connect, type Options, type Status } from "../src/gatewright.js";
 
 export type Frame = Record<string, any>;
 
@@ -174,4 +174,15 @@ export async function failure(promise: Promise<unknown>): Promise<any> {
 export function ignored<T>(promise: Promise<T>): Promise<T> {
   promise.catch(() => {});
   return promise;
+}
+
+/** Wait until the status changes to this one. */
+export function becomes(chat: Client, wanted: Status): Promise<void> {
+  return new Promise((resolve) => {
+    const off = chat.onStatus(({ status }) => {
+      if (status !== wanted) return;
+      off();
+      resolve();
+    });
+  });
 }

@@ -1,7 +1,7 @@
 import { expect, test, vi } from "vitest";
 
 import { type Gap, type StatusChange } from "../src/gatewright.js";
-import { failure, ignored, opened } from "./peer.js";
+import { becomes, failure, ignored, opened } from "./peer.js";
 
 const AGAIN = { token: "second", resumed: true };
 
@@ -12,7 +12,7 @@ test("calls are sent again under their ids, in order, before new ones", async ()
   talk.send({ id: 2, data: "two" });
   await calls[1];
   talk.cut();
-  await vi.waitFor(() => expect(chat.status).toBe("resuming"));
+  await becomes(chat, "resuming");
   const four = chat.call("four");
   const again = await peer.talk();
   expect(await again.hello({ ...AGAIN, last: 2 })).toEqual({
@@ -51,7 +51,7 @@ test("in a new session what was sent is lost, and what was not goes under new id
   chat.emit("two");
   await talk.reads(2);
   talk.cut();
-  await vi.waitFor(() => expect(chat.status).toBe("resuming"));
+  await becomes(chat, "resuming");
   ignored(chat.call("three"));
   const again = await peer.talk();
   await again.hello({ session: "~two", token: "second" });
@@ -67,7 +67,7 @@ test("who joins on hearing of a new session does so before what has waited is se
     if (status === "open" && !resumed) ignored(chat.call("join", "lobby"));
   });
   talk.cut();
-  await vi.waitFor(() => expect(chat.status).toBe("resuming"));
+  await becomes(chat, "resuming");
   ignored(chat.call("say"));
   let again = await peer.talk();
   await again.hello({ session: "~two" });
@@ -91,7 +91,7 @@ test("a cancelled call is cancelled once more, and not called again", async () =
   ignored(chat.call("other"));
   await talk.reads(2);
   talk.cut();
-  await vi.waitFor(() => expect(chat.status).toBe("resuming"));
+  await becomes(chat, "resuming");
   ends.abort();
   await call;
   const again = await peer.talk();
