@@ -24,7 +24,9 @@ from gatewright import (
     Settings,
     gateway,
     on,
+    on_disconnect,
     on_end,
+    on_resume,
 )
 
 __all__ = ["app"]
@@ -61,10 +63,18 @@ async def authenticate(handshake: Handshake) -> Identity[str] | None:
 class Chat:
     def __init__(self, emitter: Emitter) -> None:
         self.emitter = emitter
+        self.away: set[str] = set()
         self.ended: set[str] = set()
         self.effects: list[int] = []
-        self.doors: dict[str, asyncio.Event] = defaultdict(asyncio.Event)
         self.stopped = 0
+
+    @on_disconnect
+    async def disconnect(self, connection: Connection) -> None:
+        self.away.add(connection.id)
+
+    @on_resume
+    async def resume(self, connection: Connection) -> None:
+        self.away.discard(connection.id)
 
     @on_end
     async def end(self, connection: Connection) -> None:
@@ -117,6 +127,10 @@ class Chat:
     @on("delete")
     async def delete(self, connection: Connection, what: str) -> bool:
         return await connection.call(Sure(what), bool)
+
+    @on("is away")
+    async def is_away(self, id: str) -> bool:
+        return id in self.away
 
     @on("is ended")
     async def is_ended(self, id: str) -> bool:
