@@ -1,6 +1,7 @@
 """What the client's tests talk to: `uvicorn tests.client_js.server:app`."""
 
 import asyncio
+import os
 from collections import defaultdict
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -28,6 +29,7 @@ from gatewright import (
     on_end,
     on_resume,
 )
+from gatewright.backplane import Backplane, SQLite
 
 __all__ = ["app"]
 
@@ -164,9 +166,12 @@ class Patient:
         self.doors[key].set()
 
 
-def application(**settings: Any) -> Gatewright:
+def application(backplane: Backplane | None = None, **settings: Any) -> Gatewright:
     return Gatewright(
-        [Chat, Patient], authenticate=authenticate, settings=Settings(origins=("*",), **settings)
+        [Chat, Patient],
+        authenticate=authenticate,
+        backplane=backplane,
+        settings=Settings(origins=("*",), **settings),
     )
 
 
@@ -177,6 +182,9 @@ APPLICATIONS = {
     "/forgetful": application(history=3),
     "": application(),
 }
+if DATABASE := os.environ.get("DATABASE"):
+    # What outlives the process.
+    APPLICATIONS = {"/kept": application(SQLite(DATABASE)), **APPLICATIONS}
 
 PAGE = """<!doctype html>
 <title>A page</title>

@@ -1,6 +1,10 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
 import { expect, onTestFinished, test, vi } from "vitest";
 
-import { connect, type StatusChange } from "../../src/gatewright.js";
+import { connect, type Gap, type StatusChange } from "../../src/gatewright.js";
 import { becomes, failure } from "../peer.js";
 import { Gatewright } from "./server.js";
 
@@ -33,3 +37,55 @@ test("a server that was killed and comes back is found, and nothing that waited 
   expect(changes.at(-1)).toMatchObject({ status: "open", resumed: false });
   expect(await lost).toMatchObject({ code: "reply_lost", event: "wait" });
 }, 40_000);
+
+test("with a database sessions outlive a server that is killed: nothing lost, nothing twice", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "gatewright-"));
+  onTestFinished(() => rm(folder, { recursive: true }));
+  const server = await new Gatewright({ DATABASE: join(folder, "kept.db") }).start();
+  onTestFinished(() => server.kill());
+  const enter = () => {
+    const chat = connect(`${server.url}/kept/chat`, { minDelay: 20, maxDelay: 200 });
+    onTestFinished(() => chat.close());
+    return chat;
+  };
+  const [ana, ben] = [enter(), enter()];
+  const said: number[] = [];
+  const gaps: Gap[] = [];
+  const resumed: boolean[] = [];
+  ben.on("said", ({ text }) => said.push(Number(text)));
+  for (const chat of [ana, ben]) {
+    chat.onGap((gap) => gaps.push(gap));
+    await chat.call("join", "lobby");
+    chat.onStatus((change) => change.status === "open" && resumed.push(change.resumed!));
+  }
+  const outcomes: Promise<"said" | "lost">[] = [];
+  for (let round = 0; round < 3; round++) {
+    const before = outcomes.length;
+    for (let n = before; n < before + 100; n++) {
+      outcomes.push(
+        ana.call("say", { room: "lobby", text: `${n}` }).then(
+          () => "said" as const,
+          (error) => {
+            expect(error).toMatchObject({ code: "reply_lost" });
+            return "lost";
+          },
+        ),
+      );
+    }
+    await outcomes[before + 20];
+    const noticed = Promise.all([becomes(ana, "resuming"), becomes(ben, "resuming")]);
+    await server.kill();
+    await noticed;
+    await server.start();
+    await Promise.all([ana.ready(), ben.ready()]);
+  }
+  const ends = await Promise.all(outcomes);
+  await ana.call("say", { room: "lobby", text: `${ends.length}` });
+  await vi.waitFor(() => expect(said.at(-1)).toBe(ends.length), { timeout: 10_000 });
+  const acknowledged = ends.flatMap((end, n) => (end === "said" ? [n] : []));
+  expect(said).toEqual(expect.arrayContaining(acknowledged));
+  expect(said).toEqual([...new Set(said)].sort((a, b) => a - b));
+  expect(gaps).toEqual([]);
+  expect(resumed).toEqual(Array(6).fill(true));
+  expect(acknowledged.length).toBeGreaterThan(60);
+}, 60_000);

@@ -13,8 +13,13 @@ const PYTHON = process.env.GATEWRIGHT_PYTHON ?? `${ROOT}/.venv/bin/python`;
 /** uvicorn with tests/client_js/server.py, in a process of its own. */
 export class Gatewright {
   port = 0;
+  #env: Record<string, string>;
   #process: ChildProcess | undefined;
   #said = "";
+
+  constructor(env: Record<string, string> = {}) {
+    this.#env = env;
+  }
 
   get url(): string {
     return `http://127.0.0.1:${this.port}`;
@@ -23,7 +28,8 @@ export class Gatewright {
   /** Start it, at the same address as before. */
   async start(): Promise<this> {
     const args = ["-m", "uvicorn", "tests.client_js.server:app", "--port", `${this.port}`];
-    const child = spawn(PYTHON, args, { cwd: ROOT, stdio: ["ignore", "pipe", "pipe"] });
+    const env = { ...process.env, ...this.#env };
+    const child = spawn(PYTHON, args, { cwd: ROOT, env, stdio: ["ignore", "pipe", "pipe"] });
     this.#process = child;
     this.port = await new Promise((resolve, reject) => {
       const listen = (chunk: Buffer) => {
