@@ -16,9 +16,3 @@ def test_a_file_of_tests_passes(file: str) -> None:
     done = run("node_modules/vitest/vitest.mjs", "run", file)
     assert done.returncode == 0, done.stdout
     assert "Tests " in done.stdout
-
-
-@pytest.mark.parametrize("project", ["tsconfig.json", "tests/tsconfig.json"])
-def test_the_types_are_right(project: str) -> None:
-    done = run("node_modules/typescript/bin/tsc", "--project", project)
-    assert done.returncode == 0, done.stdout
