@@ -6,7 +6,7 @@ What a block has to be is decided by its language, and a language without a rule
   the others share one namespace. Top-level `await` works, and every `test_…` function is run.
   One that names http://127.0.0.1:8000 is a program of its own, with the document's `app` served.
 - `js`: runs in Chromium, on a page of the server that serves the document's `app`; one that begins
-  with an `import` runs in Node.
+  with an `import` runs in Node, unless it imports a file of that server.
 - `html`: a page, shown in Chromium as if that server had it.
 - `jsonc`: a conversation in frames, replayed on a real connection (`conversations.py`).
 - `http`: a request to the served `app`, and the response it must get (`requests.py`).
@@ -14,5 +14,6 @@ What a block has to be is decided by its language, and a language without a rule
 - `text`: what the block before it prints, logs or raises; `…` stands for anything.
 - `nginx`, `caddy`: a proxy's configuration, run by `test_proxies.py`.
 - `dart`, `java`, `swift`: clients that cannot be run here, on socketio.md only, which says so.
-- `ts`: code of others, shown for comparison, on pages named `coming-from-…` only.
+- `ts`: on client-javascript.md a program that has the right types; on pages named `coming-from-…`
+  code of others, shown for comparison.
 """

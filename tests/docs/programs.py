@@ -2,34 +2,60 @@
 
 import asyncio
 import contextlib
+import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from playwright.async_api import Route
 
+from gatewright.static import FOLDER
 from tests._support.browser import chromium
 from tests._support.server import Url
+from tests.client_js.building import CLIENT, run
 from tests.docs.markdown import Block
 from tests.docs.outputs import check_output
 from tests.interop.node import JS, install, node
 
-__all__ = ["ADDRESS", "run_in_browser", "run_in_node", "run_in_python"]
+__all__ = ["ADDRESS", "check_types", "run_in_browser", "run_in_node", "run_in_python"]
 
 ADDRESS = "127.0.0.1:8000"
 """The address that pages write; the server's own takes its place."""
 
-CLIENT = JS / "node_modules" / "socket.io-client" / "dist" / "socket.io.min.js"
+SOCKET_IO = JS / "node_modules" / "socket.io-client" / "dist" / "socket.io.min.js"
 PATIENCE = 30  # seconds
 
 
 async def run_in_node(block: Block, output: str, url: Url, folder: Path) -> None:
-    """Run a module, which finds the locked packages of tests/interop/js."""
+    """Run a module, which finds the locked packages of tests/interop/js, and our own client."""
     await asyncio.to_thread(install)
     modules = folder / "node_modules"
     if not modules.exists():
-        modules.symlink_to(JS / "node_modules")
+        modules.mkdir()
+        for package in (JS / "node_modules").iterdir():
+            (modules / package.name).symlink_to(package)
+        (modules / "gatewright").symlink_to(FOLDER)
     await _run([node()], "program.mjs", block, output, url, folder)
+
+
+async def check_types(block: Block, folder: Path) -> None:
+    """Let the compiler of framework/client-js look at a program that imports our client."""
+    file = folder / "program.ts"
+    file.write_text(block.code + "\n", encoding="utf-8")
+    settings: dict[str, Any] = {
+        "extends": str(CLIENT / "tsconfig.json"),
+        "compilerOptions": {
+            "module": "ESNext",
+            "moduleResolution": "bundler",
+            "noUnusedLocals": False,
+            "paths": {"gatewright": [str(FOLDER / "gatewright.d.ts")]},
+        },
+        "include": [str(file)],
+    }
+    (folder / "tsconfig.json").write_text(json.dumps(settings), encoding="utf-8")
+    done = await asyncio.to_thread(run, "node_modules/typescript/bin/tsc", "--project", str(folder))
+    assert done.returncode == 0, f"{block} has not the right types:\n{done.stdout}"
 
 
 async def run_in_python(block: Block, output: str, url: Url, folder: Path) -> None:
@@ -75,7 +101,7 @@ async def run_in_browser(block: Block, output: str, url: Url) -> None:
 
     async def client(route: Route) -> None:
         await asyncio.to_thread(install)
-        await route.fulfill(path=CLIENT, content_type="text/javascript")
+        await route.fulfill(path=SOCKET_IO, content_type="text/javascript")
 
     async with chromium() as browser:
         page = await browser.new_page()
@@ -84,7 +110,8 @@ async def run_in_browser(block: Block, output: str, url: Url) -> None:
         page.on("console", lambda message: log(message.text) if message.type == "log" else None)
         page.on("pageerror", lambda error: log(str(error)))
         if block.language == "js":
-            await page.add_script_tag(content=_addressed(block, url))
+            kind = "module" if block.code.startswith("import ") else ""
+            await page.add_script_tag(content=_addressed(block, url), type=kind)
         else:
             await page.route("**/socket.io.min.js", client)
             # A page that a route made up would be no local one: no local WebSockets for it.

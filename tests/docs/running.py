@@ -19,13 +19,14 @@ from tests.docs.commands import check_commands, check_unit
 from tests.docs.conversations import replay
 from tests.docs.markdown import Block
 from tests.docs.outputs import check_output
-from tests.docs.programs import ADDRESS, run_in_browser, run_in_node, run_in_python
+from tests.docs.programs import ADDRESS, check_types, run_in_browser, run_in_node, run_in_python
 from tests.docs.requests import exchange
 
 __all__ = ["Page"]
 
 _COMPARISON = "coming-from-"
 _FOREIGN = "socketio.md"
+_TYPED = "client-javascript.md"
 
 
 class Page:
@@ -56,7 +57,7 @@ class Page:
             case "js" | "html":
                 assert output is not None, f"{block}: say in a text block what it logs"
                 async with self._served() as url:
-                    if block.code.startswith("import "):
+                    if block.code.startswith("import ") and 'from "/' not in block.code:
                         await run_in_node(block, output, url, self._folder)
                     else:
                         await run_in_browser(block, output, url)
@@ -73,9 +74,12 @@ class Page:
             case "text":
                 known = before is not None and before.language in {"python", "js", "html"}
                 assert known, f"{block}: a text block is the output of the program before it"
+            case "ts" if block.page.name == _TYPED:
+                await check_types(block, self._folder)
             case "ts":
                 name = block.page.name
-                assert name.startswith(_COMPARISON), f"{block}: ts belongs to {_COMPARISON}… only"
+                expected = f"{_TYPED} and {_COMPARISON}… only"
+                assert name.startswith(_COMPARISON), f"{block}: ts belongs to {expected}"
             case "dart" | "java" | "swift":
                 name = block.page.name
                 assert name == _FOREIGN, f"{block}: {block.language} belongs to {_FOREIGN} only"

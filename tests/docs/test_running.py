@@ -98,12 +98,30 @@ This is … application.
         ("```brainfuck\n+\n```", "no rule"),
         ("```text\n\n```\n```text\nwho says that?\n```", "is the output of"),
         ("```ts\nlet x = 1;\n```", "belongs to"),
+        ('```js\nimport { x } from "/gatewright.js";\n```\n```text\n1\n```', "does not provide"),
     ],
 )
 async def test_a_wrong_block_fails_its_page(wrong: str, message: str, tmp_path: Path) -> None:
     with pytest.raises((AssertionError, RuntimeError)) as caught:
         await run(APP + wrong, tmp_path)
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(("timeout", "message"), [("1", None), ("'1'", "has not the right types")])
+async def test_types_are_checked_on_the_page_about_them(
+    timeout: str, message: str | None, tmp_path: Path
+) -> None:
+    page = tmp_path / "client-javascript.md"
+    code = 'import { connect } from "gatewright";\nconnect("/chat", { timeout: %s });'
+    page.write_text(f"```ts\n{code % timeout}\n```")
+    files = tmp_path / "files"
+    files.mkdir()
+    running = Page(blocks(page), files).run()
+    if message is None:
+        await running
+    else:
+        with pytest.raises(AssertionError, match=message):
+            await running
 
 
 @pytest.mark.parametrize("text", ["```\nx\n```", "```python\nx", "~~~ ```python x=1\n"])
