@@ -85,8 +85,8 @@ class ClientSession:
 
     @property
     def status(self) -> Status:
-        if self._phase == "open" or self._phase == "closed":
-            return self._phase
+        if self._phase in {"open", "closed"}:
+            return "open" if self._phase == "open" else "closed"
         return "connecting" if self.hello is None else "resuming"
 
     @property
@@ -158,7 +158,7 @@ class ClientSession:
         if self._phase in {"waiting", "closed"}:
             return
         if code is not None and not reconnects(code):
-            self._close(code, reason)
+            self.end(code, reason)
             return
         lasted = now - self._since if self._phase == "open" else 0.0
         self._phase = "waiting"
@@ -171,28 +171,10 @@ class ClientSession:
     def received(self, frame: ServerFrame, now: float) -> None:
         """A frame has come."""
         self._heard = now
-        if self._phase == "opening":
-            # Nothing is said before `hello`; what is said all the same has no meaning.
-            if isinstance(frame, wire.Hello):
-                self._welcome(frame, now)
-            return
-        if self._phase != "open":
-            return
-        match frame:
-            case ServerEnvelope():
-                self._take(frame)
-            case wire.Ping(seq):
-                self._place.move(seq)
-                self._frames.append(wire.Pong())
-            case wire.GapNotice(rooms, epoch, seq):
-                self._place.gap(epoch, seq)
-                self._events.append(events.Missed(Gap(rooms, epoch, seq)))
-            case wire.Refreshed():
-                self._refreshed(frame, now)
-            case wire.Away(after):
-                self._returning.away = now + after
-            case wire.Pong() | wire.Ack() | wire.Hello():
-                pass
+        if self._phase == "opening" and isinstance(frame, wire.Hello):
+            self._welcome(frame, now)
+        elif self._phase == "open":
+            self._heed(frame, now)
 
     def passed(self, now: float) -> None:
         """Time has passed, at least up to `deadline`."""
@@ -269,11 +251,22 @@ class ClientSession:
             self._send()
 
     def bye(self) -> None:
-        """Leave for good; what has not ended is interrupted."""
-        if self._phase != "closed":
-            farewell: list[ClientFrame] = [wire.Bye()] if self._phase == "open" else []
-            self._close(CloseCode.NORMAL, "the client has left")
-            self._frames.extend(farewell)
+        """Leave for good."""
+        heard = self._phase == "open"
+        self.end(CloseCode.NORMAL, "the client has left")
+        self._frames += [wire.Bye()] if heard else []
+
+    def end(self, code: int, reason: str) -> None:
+        """It is over for good; what has not ended is interrupted."""
+        if self._phase == "closed":
+            return
+        self._phase = "closed"
+        self._frames.clear()
+        ended = f"the connection has ended: {code} {reason}".rstrip()
+        for call in self._calls.clear():
+            self._fail(call, ErrorCode.INTERRUPTED, ended)
+        self._questions.clear()
+        self._events.append(events.Closed(code, reason))
 
     # Opening
 
@@ -325,6 +318,23 @@ class ClientSession:
                 self._frames.append(Message(call.event, call.data, call.id))
 
     # Receiving
+
+    def _heed(self, frame: ServerFrame, now: float) -> None:
+        match frame:
+            case ServerEnvelope():
+                self._take(frame)
+            case wire.Ping(seq):
+                self._place.move(seq)
+                self._frames.append(wire.Pong())
+            case wire.GapNotice(rooms, epoch, seq):
+                self._place.gap(epoch, seq)
+                self._events.append(events.Missed(Gap(rooms, epoch, seq)))
+            case wire.Refreshed():
+                self._refreshed(frame, now)
+            case wire.Away(after):
+                self._returning.away = now + after
+            case wire.Pong() | wire.Ack() | wire.Hello():
+                pass
 
     def _take(self, frame: ServerEnvelope) -> None:
         if frame.event is not UNSET:
@@ -388,12 +398,3 @@ class ClientSession:
     def _retry(self, now: float, code: int | None, reason: str, lasted: float = 0.0) -> None:
         self._returning.plan(now, lasted=lasted)
         self._events.append(events.Lost(code, reason, self._returning.until))
-
-    def _close(self, code: int, reason: str) -> None:
-        self._phase = "closed"
-        self._frames.clear()
-        ended = f"the connection has ended: {code} {reason}".rstrip()
-        for call in self._calls.clear():
-            self._fail(call, ErrorCode.INTERRUPTED, ended)
-        self._questions.clear()
-        self._events.append(events.Closed(code, reason))
