@@ -195,14 +195,17 @@ class Gatewright:
             self._accepting = TokenBucket(rate, now) if rate is not None else None
             self._container = container
             dispatcher = Dispatcher(self._blueprint, container, node, debug=self._debug)
+            engine = self._open_engine(self._socketio, dispatcher) if self._socketio else None
+            if engine is not None:
+                stack.push_async_callback(engine.aclose)
             stack.push_async_callback(dispatcher.stop)
             await dispatcher.start()
-            if self._socketio is not None:
-                self._engine = self._open_engine(self._socketio, dispatcher)
-                stack.callback(self._engine.stop)
+            if engine is not None:
+                stack.callback(engine.stop)
                 if self._inspector is not None:
-                    self._inspector.attach(node, self._engine)
+                    self._inspector.attach(node, engine)
                     stack.callback(self._inspector.detach)
+            self._engine = engine
             self._dispatcher = dispatcher
             stack.callback(self._forget)
             yield

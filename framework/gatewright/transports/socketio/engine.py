@@ -112,6 +112,12 @@ class Engine:
         if not self.sockets:
             self._emptied.set()
 
+    async def aclose(self) -> None:
+        """Let the answers that are under way leave; nothing of the rest is kept."""
+        await self.last_polls()
+        for socket in list(self.sockets.values()):
+            socket.forget()
+
     def stop(self) -> None:
         """Close every session: the server stops."""
         self.dismiss()
