@@ -34,17 +34,17 @@ class Door:
 
     def __init__(self, name: str, ws: str, compression: str | None = None) -> None:
         self.name = name
-        self._server: dict[str, Any] = {
+        self.server: dict[str, Any] = {
             "ws": ws,
             "ws_per_message_deflate": compression is not None,
         }
-        self._compression = compression
+        self.compression = compression
 
     def serve(self, app: Any, **config: Any) -> Any:
-        return serve(app, **self._server, **config)
+        return serve(app, **self.server, **config)
 
     def opened(self, url: str, **options: Any) -> Any:
-        return opened(url, compression=self._compression, **options)
+        return opened(url, compression=self.compression, **options)
 
 
 DOORS = [
