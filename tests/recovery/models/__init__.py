@@ -1,0 +1,1 @@
+"""Models of recovery, small enough that every order of what can happen is tried."""
