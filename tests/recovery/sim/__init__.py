@@ -1,0 +1,1 @@
+"""The real application in one process, with clients over a network that does what it is told."""
