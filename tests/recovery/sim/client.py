@@ -9,7 +9,7 @@ from tests.recovery.sim.network import Frame
 __all__ = ["Call", "Client", "Hello", "Shown"]
 
 WINDOW = 128
-TAKEN_OVER = 4509
+TAKEN_OVER = 4009
 
 
 class Hello(Struct, frozen=True, kw_only=True):
@@ -97,7 +97,7 @@ class Client:
         for call in self.calls:
             if call.stream and call.id is not None and call.end is None:
                 call.end = {"error": {"code": "interrupted"}}
-        # 4509 says that another has the session: an earlier attempt of this client perhaps.
+        # 4009 says that another has the session: an earlier attempt of this client perhaps.
         if (code == 1000 or 4500 <= code <= 4999) and not (code == TAKEN_OVER and self.gave_up):
             self.gone = True
 

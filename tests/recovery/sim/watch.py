@@ -61,7 +61,7 @@ class Watch:
             assert self.story is not None
             assert frame["id"] <= max(self.calls, default=0), f"{frame} for calls never sent"
         else:
-            assert frame["op"] == "pong", f"did not expect {frame}"
+            assert frame["op"] in {"pong", "away"}, f"did not expect {frame}"
 
     def lost_its_past(self) -> None:
         """The session, or the process that knew of its calls, is gone."""
