@@ -1,4 +1,4 @@
-"""Miaou over bad networks and dying servers: nothing lost, nothing twice, and the banner is right."""
+"""Miaou over bad networks and dying servers: nothing is lost, and the banner tells the truth."""
 
 import re
 
