@@ -45,10 +45,10 @@ class Ledger:
         self._trailing.add(task)
         task.add_done_callback(self._trailing.discard)
 
-    async def settled(self) -> None:
-        """Wait for the handlers of former sockets."""
-        while self._trailing:
-            await asyncio.wait(self._trailing)
+    @property
+    def trailing(self) -> set[asyncio.Task[None]]:
+        """Who ends when the handlers of the sockets before have ended."""
+        return self._trailing.copy()
 
     async def close(self, limit: float) -> None:
         """The session is over: what still runs after `limit` seconds is cancelled."""

@@ -106,6 +106,9 @@ class Session:
         self._allowed = limits.message
         self._max_calls = settings.max_calls
         calls = {} if ledger is None else ledger.calls
+        # Of the sockets before this one: were it to wait for whoever trails, it would wait for
+        # itself when it is the next to be lost.
+        self._former = set[asyncio.Task[None]]() if ledger is None else ledger.trailing
         self._lanes = Lanes(connection, level, self._replies, settings.inbox, self._fallen, calls)
 
     # From the transport
@@ -352,8 +355,9 @@ class Session:
             self._entrance.opened()
         for observer in self._observers:
             observer.connected(self.connection)
-        if self.ledger is not None:
-            await self.ledger.settled()
+        if self._former:
+            await asyncio.wait(self._former)
+            self._former.clear()
         await self._lanes.run(self._concurrency)
 
     async def _refuse(self, error: Exception) -> None:
