@@ -78,6 +78,8 @@ class Session:
     ) -> None:
         """`controls` takes the control frames of the transport's own; False: it knows no such."""
         self.connection = connection
+        # Its own: the connection has the next one's as soon as its client is back.
+        self._outbox = connection.outbox
         self.ledger: Ledger | None = ledger
         self._window = ledger.window if ledger is not None else None
         self._controls = controls
@@ -189,7 +191,7 @@ class Session:
         self._expiry.stop()
         if not self._hurried:
             # Else it says goodbye, and is its transport's affair from here on.
-            self.connection.outbox.lose()
+            self._outbox.lose()
         if not (kept and self.connection.patient):
             node.calls.lost(self.connection.id)
         limit = node.settings.finish_timeout
@@ -254,7 +256,7 @@ class Session:
             else:
                 await self._close_level()
             if not self._hurried:
-                await connection.outbox.aclose()
+                await self._outbox.aclose()
         return kept
 
     async def _close_level(self) -> None:
@@ -271,7 +273,7 @@ class Session:
         if taken is Taken.NEW:
             return False
         if taken is Taken.ENDED:
-            self.connection.outbox.push(window.again(call_id))
+            self._outbox.push(window.again(call_id))
         elif taken is Taken.RUNNING:
             self.tell(Ack(window.top))
         elif (plan := self._plans.get(event)) is not None and plan.idempotent:
@@ -286,7 +288,7 @@ class Session:
         """Send a control frame, where the format has such."""
         codec = self.connection.codec
         assert isinstance(codec, SessionCodec)
-        self.connection.outbox.push(codec.control(control))
+        self._outbox.push(codec.control(control))
 
     def _event(self, event: str, call_id: int | None, envelope: Envelope) -> None:
         plan = self._plans.get(event)
@@ -346,7 +348,7 @@ class Session:
                 raise
             await self._refuse(lost)
             return
-        if self.connection.outbox.closing and not self._lanes.over:
+        if self._outbox.closing and not self._lanes.over:
             # A hook that disconnects has refused: nothing of it is handled.
             self._close(CloseCode.DISCONNECTED, "")
             return
@@ -369,7 +371,7 @@ class Session:
 
     def _close(self, code: CloseCode, reason: str) -> None:
         self._lanes.clear()
-        self.connection.outbox.close(code, reason)
+        self._outbox.close(code, reason)
 
     def _fallen(self) -> None:
         # Nobody would serve the connection any longer.
