@@ -32,6 +32,8 @@ export class Calls {
   #outlet: Outlet;
   #limit: number;
   #waiting: Call[] = [];
+  /** Why nothing will ever be sent any more. */
+  #closed: string | undefined;
   /** In the order of their ids; null for those that nobody wants to know about any more. */
   #open = new Map<number, Call | null>();
   /** Apart, for they are not sent again: one that goes on for hours holds nobody up. */
@@ -42,12 +44,17 @@ export class Calls {
     this.#limit = limit;
   }
 
-  /** How many have not ended. */
+  /** How many have not ended, of those that somebody waits for. */
   get size(): number {
-    return this.#waiting.length + this.#open.size + this.#streams.size;
+    const open = [...this.#open.values()].filter(Boolean).length;
+    return this.#waiting.length + open + this.#streams.size;
   }
 
   add(call: Call): void {
+    if (this.#closed !== undefined) {
+      call.reject(new EventError("closed", this.#closed, undefined, call.event));
+      return;
+    }
     if (this.#waiting.length >= this.#limit) {
       call.reject(
         new EventError(
@@ -131,15 +138,16 @@ export class Calls {
 
   /** Do something before what waits is sent. */
   before(first: () => void): void {
-    const waiting = this.#waiting;
-    this.#waiting = [];
+    const waiting = this.#waiting.splice(0);
     first();
     this.#waiting.push(...waiting);
-    this.flush();
+    if (this.#closed === undefined) this.flush();
+    else this.close(this.#closed);
   }
 
   /** The end of all calls. */
   close(reason: string): void {
+    this.#closed = reason;
     this.interrupt();
     this.#lose(reason);
     for (const call of this.#waiting.splice(0)) {

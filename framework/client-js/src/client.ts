@@ -3,6 +3,7 @@
 import { type Call, Calls } from "./calls.js";
 import { EventError } from "./errors.js";
 import type { ErrorBody, Frame, Hello } from "./frames.js";
+import { Identity, LONGEST } from "./identity.js";
 import { Link } from "./link.js";
 import { Listeners } from "./listeners.js";
 import { Questions } from "./questions.js";
@@ -22,17 +23,13 @@ import type {
   Undeclared,
 } from "./types.js";
 
-/** How long before the identity expires one asks for a new one, in milliseconds, at most. */
-const AHEAD = 60_000;
-/** `setTimeout` takes no more, and would fire at once. */
-const LONGEST = 2 ** 31 - 1;
-
 /** A connection that comes back: made by `connect`. */
 export class Client<C = Undeclared> {
   #options: Options;
   #link: Link;
   #calls: Calls;
   #questions: Questions;
+  #identity: Identity;
   #status: Status = "connecting";
   #left = false;
   #reason = "";
@@ -40,7 +37,6 @@ export class Client<C = Undeclared> {
   #hello: Hello | undefined;
   #epoch = "";
   #seq = 0;
-  #renewal: ReturnType<typeof setTimeout> | undefined;
 
   #events = new Map<string, Listeners<any>>();
   #changes = new Listeners<StatusChange>();
@@ -57,6 +53,7 @@ export class Client<C = Undeclared> {
     });
     this.#calls = new Calls(this.#link, options.queue ?? 1000);
     this.#questions = new Questions(this.#link);
+    this.#identity = new Identity(options.auth, this.#link, (error) => this.#exception(error));
     this.#link.start();
   }
 
@@ -104,36 +101,19 @@ export class Client<C = Undeclared> {
    * Call an event that answers with a stream. It is sent when one begins to iterate, and cancelled
    * when one stops. It does not outlive a socket: then it throws an `EventError`, `interrupted`.
    */
-  async *stream<E extends Name<Part<C, "streams">>>(
+  stream<E extends Name<Part<C, "streams">>>(
     event: E,
     ...[data, options]: Rest<Part<C, "streams">[E], StreamOptions>
   ): AsyncGenerator<Answer<Part<C, "streams">[E]>, void, undefined> {
-    type Item = Answer<Part<C, "streams">[E]>;
-    const items: Item[] = [];
     const gone = new AbortController();
-    let news = () => {};
-    let over = false;
-    const end = this.#call(event, data, options ?? {}, gone.signal, (item) => {
-      items.push(item as Item);
-      news();
-    }).finally(() => {
-      over = true;
-      news();
-    });
-    // Looked at below, but perhaps not before it is rejected.
-    end.catch(() => {});
-    try {
-      for (;;) {
-        const heard = new Promise<void>((resolve) => (news = resolve));
-        for (const item of items.splice(0)) yield item;
-        if (items.length) continue;
-        if (over) break;
-        await heard;
-      }
-      await end;
-    } finally {
+    const items = this.#stream(event, data, options ?? {}, gone);
+    const leave = items.return.bind(items);
+    // A generator would not be told before its next item.
+    items.return = (value) => {
       gone.abort();
-    }
+      return leave(value);
+    };
+    return items as never;
   }
 
   /** Hear an event of the server; `exception` is what failed without a caller to tell. */
@@ -200,7 +180,7 @@ export class Client<C = Undeclared> {
 
   /** Connect now instead of later; if it is open, find out whether that is still true. */
   retry(): void {
-    this.#link.wake();
+    if (this.#status !== "closed") this.#link.wake();
   }
 
   /** Leave for good: the server ends the session, calls without an answer reject. */
@@ -230,7 +210,7 @@ export class Client<C = Undeclared> {
     this.#hello = hello;
     this.#calls.max = this.#questions.max = hello.max;
     this.#link.established(hello);
-    this.#expire(hello.expires);
+    this.#identity.expire(hello.expires);
     const open = () => this.#become({ status: "open", reason: "", resumed: hello.resumed });
     if (hello.resumed) {
       this.#calls.resume();
@@ -246,13 +226,13 @@ export class Client<C = Undeclared> {
   }
 
   #down(why: Omit<StatusChange, "status">): void {
-    clearTimeout(this.#renewal);
+    this.#identity.stop();
     this.#calls.interrupt();
     this.#become({ status: this.#hello ? "resuming" : "connecting", ...why });
   }
 
   #ended(why: Omit<StatusChange, "status">): void {
-    clearTimeout(this.#renewal);
+    this.#identity.stop();
     this.#reason = why.reason;
     this.#become({ status: "closed", ...why });
     this.#calls.close(why.reason);
@@ -261,31 +241,6 @@ export class Client<C = Undeclared> {
   #become(change: StatusChange): void {
     this.#status = change.status;
     this.#changes.fire(change);
-  }
-
-  // An identity that expires
-
-  /** Ask for a new identity well before this one has expired, at a time of one's own. */
-  #expire(seconds: number | null | undefined): void {
-    clearTimeout(this.#renewal);
-    if (seconds == null) return;
-    const left = seconds * 1000;
-    const ahead = Math.min(AHEAD, left / 2) * (1 - Math.random() / 2);
-    this.#renewal = setTimeout(() => void this.#renew(ahead), Math.min(left - ahead, LONGEST));
-  }
-
-  async #renew(ahead: number): Promise<void> {
-    const { auth } = this.#options;
-    const hello = this.#hello;
-    if (!auth) return;
-    // Without an answer, or with a bad one, it is tried again while there is time.
-    if (ahead > 1000) this.#expire(ahead / 1000);
-    try {
-      const text = JSON.stringify({ op: "auth", auth: await auth() });
-      if (this.#link.ready && this.#hello === hello) this.#link.send(text);
-    } catch (error) {
-      this.#exception(new EventError("unauthenticated", String(error)));
-    }
   }
 
   // What comes
@@ -328,7 +283,7 @@ export class Client<C = Undeclared> {
     } else if (op === "auth") {
       // The time of the former identity runs on, and with it the next attempt.
       if (frame.error) this.#exception(errorOf(frame.error));
-      else this.#expire(frame.expires);
+      else this.#identity.expire(frame.expires);
     }
   }
 
@@ -337,6 +292,38 @@ export class Client<C = Undeclared> {
   }
 
   // Calls
+
+  async *#stream(
+    event: string,
+    data: unknown,
+    options: StreamOptions,
+    gone: AbortController,
+  ): AsyncGenerator<unknown, void, undefined> {
+    const items: unknown[] = [];
+    let news = () => {};
+    let over = false;
+    const end = this.#call(event, data, options, gone.signal, (item) => {
+      items.push(item);
+      news();
+    }).finally(() => {
+      over = true;
+      news();
+    });
+    // Looked at below, but perhaps not before it is rejected.
+    end.catch(() => {});
+    try {
+      for (;;) {
+        const heard = new Promise<void>((resolve) => (news = resolve));
+        for (const item of items.splice(0)) yield item;
+        if (items.length) continue;
+        if (over) break;
+        await heard;
+      }
+      if (!gone.signal.aborted) await end;
+    } finally {
+      gone.abort();
+    }
+  }
 
   #call(
     event: string,
@@ -371,10 +358,7 @@ export class Client<C = Undeclared> {
         if (each?.aborted) return call.reject(each.reason);
         each?.addEventListener("abort", () => giveUp(each.reason), { signal: ends.signal });
       }
-      if (this.#status === "closed") {
-        return call.reject(new EventError("closed", this.#reason, undefined, event));
-      }
-      if (timeout) {
+      if (timeout && timeout <= LONGEST) {
         const why = `no answer within ${timeout} ms`;
         timer = setTimeout(
           () => giveUp(new EventError("timeout", why, undefined, event)),

@@ -70,10 +70,7 @@ export class Link {
     this.#listen(globalThis, "offline", () => {
       if (this.#attempt) this.#lose("offline");
     });
-    this.#listen(globalThis, "online", () => {
-      this.#failures = 0;
-      this.wake();
-    });
+    this.#listen(globalThis, "online", () => this.wake());
     this.#listen(page, "visibilitychange", () => {
       if (!page?.hidden) this.wake();
     });
@@ -123,6 +120,7 @@ export class Link {
 
   /** A moment at which a connection may have become possible, or may long be dead. */
   wake(): void {
+    this.#failures = 0;
     if (this.ready) this.#probe();
     else if (!this.#attempt && Date.now() >= this.#awayAt) void this.#try();
   }
@@ -236,7 +234,7 @@ export class Link {
       this.#owner.ended(why);
       return;
     }
-    let at = now + Math.random() * longest();
+    let at = now + Math.round(Math.random() * longest());
     this.#failures++;
     // It may be wrong about that, and our server on this machine. `online` comes in any case.
     if (globalThis.navigator?.onLine === false) at = now + maxDelay;
@@ -249,15 +247,16 @@ export class Link {
 
 function resolve(url: string): string {
   const base = (globalThis.location as Location | undefined)?.href;
-  let found: URL;
   try {
-    found = new URL(url, base);
+    const found = new URL(url, base);
+    found.protocol = found.protocol.replace("http", "ws");
+    found.hash = "";
+    if (found.protocol.startsWith("ws")) return found.href;
   } catch {
-    throw new TypeError(
-      `expected an address such as https://chat.example/chat, got '${url}': a path alone ` +
-        "is enough on a page only",
-    );
+    // The same sentence for both.
   }
-  found.protocol = found.protocol.replace("http", "ws");
-  return found.href;
+  throw new TypeError(
+    `expected an address such as https://chat.example/chat, got '${url}': a path alone ` +
+      "is enough on a page only",
+  );
 }

@@ -55,6 +55,7 @@ test("a call that was given up is in the window until the server has ended it", 
   await talk.reads(128);
   ends.abort(new Error("never mind"));
   expect(await call).toMatchObject({ message: "never mind" });
+  expect(chat.pending).toBe(128);
   expect(await talk.read()).toEqual({ op: "cancel", id: 1 });
   await talk.settled();
   talk.send({ id: 1, error: { code: "cancelled", message: "" } });
@@ -128,6 +129,15 @@ test("a timeout rejects, cancels, and lets the late answer pass", async () => {
   await talk.read();
   talk.send({ id: 2, data: "there" });
   expect(await patient).toBe("there");
+});
+
+test("a timeout without end is none", async () => {
+  const { chat, talk } = await opened();
+  const call = chat.call("slow", null, { timeout: Infinity });
+  await talk.read();
+  await talk.settled();
+  talk.send({ id: 1, data: 1 });
+  expect(await call).toBe(1);
 });
 
 test("a call that was given up before it was sent is never sent", async () => {

@@ -83,6 +83,17 @@ test("a stream ends, or fails, after its items; a signal ends it", async () => {
   await talk.settled();
 });
 
+test("a stream can be left while one waits for its next item", async () => {
+  const { chat, talk } = await opened();
+  const stream = chat.stream("forever");
+  const next = stream.next();
+  await talk.read();
+  const left = stream.return();
+  expect(await talk.read()).toEqual({ op: "cancel", id: 1 });
+  expect(await next).toEqual({ done: true, value: undefined });
+  expect((await left).done).toBe(true);
+});
+
 test("a stream that nobody reads is not sent", async () => {
   const { chat, talk } = await opened();
   chat.stream("count", 5);
