@@ -41,6 +41,23 @@ def test_every_option_of_the_socketio_door_with_its_default() -> None:
     assert list(told) == [field.name for field in msgspec.structs.fields(SocketIO)]
 
 
+def test_every_option_of_the_javascript_client_with_its_default() -> None:
+    table = rows("client-javascript.md", "| option | default | |")
+    told = {
+        name: cells[1].split(", ")[number] if ", " in cells[1] else cells[1]
+        for cells in table
+        for number, name in enumerate(re.findall(r"`(\w+)`", cells[0]))
+    }
+    source = ROOT / "framework" / "client-js" / "src"
+    options = (source / "types.ts").read_text(encoding="utf-8").partition("interface Options {")[2]
+    assert list(told) == re.findall(r"^  (\w+)\?:", options.partition("\n}")[0], re.MULTILINE)
+    code = "".join(file.read_text(encoding="utf-8") for file in source.glob("*.ts"))
+    defaults = dict(re.findall(r"(\w+)(?: = | \?\? )([\d_]+)\b", code))
+    numbers = {name: value for name, value in told.items() if value.isdigit()}
+    assert numbers == {name: defaults[name].replace("_", "") for name in numbers}
+    assert len(numbers) == 4
+
+
 def test_every_error_code() -> None:
     told = [cells[0].strip("`") for cells in rows("protocol.md", "| code | when |")]
     assert sorted(told) == sorted(ErrorCode)

@@ -233,7 +233,7 @@ describe.each([
     await vi.waitFor(async () => expect(await other.call("is ended", id)).toBe(true));
   });
 
-  test("who is taken over by another socket is closed", async () => {
+  test("who is overtaken, by a late attempt of its own perhaps, comes back", async () => {
     const heard: string[] = [];
     class Overheard extends WebSocket {
       constructor(url: string, protocols: string[]) {
@@ -244,13 +244,18 @@ describe.each([
     const chat = enter(`${server.url}/chat`, { WebSocket: Overheard });
     await chat.ready();
     const { session, token, epoch, seq } = JSON.parse(heard[0]!);
-    const thief = new WebSocket(`${server.url.replace("http", "ws")}/chat`, ["gw.v1.json"]);
-    onTestFinished(() => thief.close());
-    thief.on("open", () => {
+    const changes: StatusChange[] = [];
+    chat.onStatus((change) => changes.push(change));
+    const late = new WebSocket(`${server.url.replace("http", "ws")}/chat`, ["gw.v1.json"]);
+    onTestFinished(() => late.close());
+    late.on("open", () => {
       const resume = { session, token, epoch, seq, sent: 0 };
-      thief.send(JSON.stringify({ op: "open", resume }));
+      late.send(JSON.stringify({ op: "open", resume }));
     });
-    await vi.waitFor(() => expect(chat.status).toBe("closed"), PATIENT);
+    await becomes(chat, "open");
+    expect(changes[0]).toMatchObject({ status: "resuming", code: 4009 });
+    expect(changes.at(-1)).toMatchObject({ status: "open", resumed: true });
+    expect(chat.id).toBe(session);
   });
 
   test("what the server would refuse as too large never leaves", async () => {
