@@ -26,6 +26,8 @@ class Link:
         self.dead = False
         self.opened = False
         """Whether `hello` was sent."""
+        self.fresh = False
+        """Whether it began the session."""
         self.spoken = False
         """Whether a frame has come after `open`."""
         self.ends: set[int] = set()
@@ -212,6 +214,7 @@ class SessionServer:
             session = self.session = Session(f"~{next(self._names)}")
             self._questions = count(1)  # ids are opaque, and may come again in another session
             epoch, seq = self.epoch, self.seq
+            link.fresh = True
         else:
             assert resume is not None
             self.notice()
@@ -249,7 +252,8 @@ class SessionServer:
         lowest = min(self.running(), default=id)
         assert id - lowest < KEPT, "over the window"
         if id > session.taken:
-            assert id == session.taken + 1, "a hole, or ids that do not begin at 1"
+            # Holes are streams that never arrived; there can be none before the first.
+            assert id == 1 or session.taken or not link.fresh, "ids that do not begin at 1"
             session.taken = id
             session.calls[id] = None
             if frame["event"] == "count":
