@@ -5,16 +5,17 @@ import logging
 from datetime import UTC, datetime
 from typing import Any
 
-from msgspec import UNSET
+from msgspec import UNSET, Struct
 from starlette.types import Receive, Scope
 
+from gatewright.catching import stray
 from gatewright.dispatcher import Dispatcher
 from gatewright.errors import ErrorCode, EventError
 from gatewright.liveness import Heart, Pongs
 from gatewright.node import Node
 from gatewright.outbox import Outbox
 from gatewright.protocol.close import CloseCode, is_final
-from gatewright.protocol.codecs import FrameError, decode_errors
+from gatewright.protocol.codecs import FrameError, decode_errors, describe
 from gatewright.protocol.frames import Envelope, ErrorBody
 from gatewright.protocol.sessions.codecs import SessionCodec
 from gatewright.protocol.sessions.frames import (
@@ -42,7 +43,7 @@ class Conversation:
 
     def __init__(self, node: Node, outbox: Outbox, codec: SessionCodec, token: str) -> None:
         """`token` is what the client will return with."""
-        self.outlet: SessionOutlet = SessionOutlet(outbox, codec)
+        self.outlet: SessionOutlet = SessionOutlet(outbox, codec, self._closed)
         self._node = node
         self._outbox = outbox
         self._codec = codec
@@ -52,8 +53,10 @@ class Conversation:
         self._resumed = False
         self._missed: list[Frame] = []
         self._gap: Gap | None = None
+        self._greeted = False
         self._settled = False
         self._pongs = Pongs()
+        self._over = False
         self._refreshing: asyncio.Task[None] | None = None
         self._heart: Heart | None = None
 
@@ -72,11 +75,16 @@ class Conversation:
         self._resumed = True
         self._missed = missed
         self._gap = gap
+        # Held until all of that has been said; what is asked from here on comes by itself.
+        self._node.calls.ask_again(session.connection)
 
     # As the entrance of the session
 
     def opened(self) -> None:
         """The hooks have let it in: say `hello`, then what it missed, then what was held."""
+        if self._over or self._outbox.closing:
+            # They were not done when the socket was lost.
+            return
         connection, settings = self._session.connection, self._node.settings
         ledger = self._session.ledger
         assert ledger is not None
@@ -99,8 +107,9 @@ class Conversation:
             first.append(self._codec.control(GapNotice(gap.rooms, gap.epoch, gap.seq)))
         self.outlet.open([*first, *self._missed])
         self._missed = []
-        if self._resumed:
-            self._node.calls.ask_again(connection)
+        self._greeted = True
+        if self._heart is not None:
+            self._heart.resume()
 
     def refused(self, error: EventError) -> None:
         """A hook has not: the code that the socket is closed with says so."""
@@ -109,7 +118,7 @@ class Conversation:
 
     async def run(self, scope: Scope, receive: Receive) -> DisconnectReason:
         session, node = self._session, self._node
-        self._heart = Heart(
+        self._heart = heart = Heart(
             node.wheel,
             node.settings.ping_interval,
             node.settings.ping_timeout,
@@ -117,16 +126,18 @@ class Conversation:
             dead=self._dead,
             moving=self._outbox.moving,
         )
+        # Until hello its client has nothing to say, and would be taken for lost.
+        heart.pause()
         for observer in node.observers:
             observer.opened(session)
         session.start(resumed=self._resumed, gap=self._gap)
-        return reason_of(await read(scope, receive, self._take_frame, self._heart))
+        return reason_of(await read(scope, receive, self._take_frame, heart))
 
     async def end(self, dispatcher: Dispatcher, reason: DisconnectReason) -> None:
+        self._over = True
         if self._heart is not None:
             self._heart.stop()
-        if self._refreshing is not None:
-            self._refreshing.cancel()
+        self._closed()
         reason = self._outcome(reason)
         for observer in self._node.observers:
             observer.closed(self._session, reason)
@@ -146,7 +157,7 @@ class Conversation:
         if len(payload) * 4 > max_frame and size_of(payload) > max_frame:
             outbox.close(CloseCode.TOO_LARGE, f"a message has at most {max_frame} bytes")
             return None
-        if not self._settled:
+        if self._greeted and not self._settled:
             self._settled = True
             keeper = session.connection.keeper
             if keeper is not None:
@@ -169,12 +180,11 @@ class Conversation:
     # Control frames
 
     def control(self, envelope: Envelope) -> bool:
-        session = self._session
         match envelope.op:
             case "pong":
                 self._ponged()
             case "ping":
-                session.tell(Pong())
+                self._tell(Pong())
             case "auth":
                 self._refresh(envelope)
             case "bye":
@@ -185,6 +195,9 @@ class Conversation:
 
     def _ping(self) -> None:
         """Ask whether the client is there; what it confirms was sent before."""
+        if self._outbox.closing or not self._greeted:
+            # The session may have another socket by now, and that one its own heart.
+            return
         session = self._session
         connection, ledger = session.connection, session.ledger
         assert ledger is not None
@@ -194,9 +207,9 @@ class Conversation:
             connection.keeper.sent(position)
             ledger.window.pinged()
         if ledger.window.running:
-            session.tell(Ack(ledger.window.top))
+            self._tell(Ack(ledger.window.top))
         self._outbox.mark()
-        session.tell(Ping(seq))
+        self._tell(Ping(seq))
 
     def _ponged(self) -> None:
         if not self._pongs.ponged():
@@ -215,25 +228,49 @@ class Conversation:
     def _refresh(self, envelope: Envelope) -> None:
         if self._refreshing is not None and not self._refreshing.done():
             error = ErrorBody(ErrorCode.TOO_MANY, "credentials are being looked at already")
-            self._session.tell(Refreshed(error=error))
+            self._tell(Refreshed(error=error))
             return
         self._refreshing = asyncio.get_running_loop().create_task(self._renew(envelope))
 
     async def _renew(self, envelope: Envelope) -> None:
+        limit = asyncio.timeout(self._node.settings.open_timeout)
+        try:
+            async with limit:
+                refreshed = await self._refreshed(envelope)
+        except TimeoutError:
+            error = ErrorBody(ErrorCode.TIMEOUT, "looking at the credentials took too long")
+            refreshed = Refreshed(error=error)
+        try:
+            self._tell(refreshed)
+        except Exception:
+            logger.exception("%r: a refusal cannot be encoded", self._session.connection)
+            self._tell(Refreshed(error=ErrorBody(ErrorCode.INTERNAL, "internal error")))
+
+    async def _refreshed(self, envelope: Envelope) -> Refreshed:
         session = self._session
         connection = session.connection
         try:
-            async with asyncio.timeout(self._node.settings.open_timeout):
-                await connection.renew(read_auth(self._codec, envelope), same_user=True)
+            auth = read_auth(self._codec, envelope)
         except decode_errors as error:
-            body = ErrorBody(ErrorCode.INVALID, str(error))
-        except Exception as error:
-            refusal = await session.hooks.refusal(error, session.opening)
-            body = ErrorBody(refusal.code, refusal.message)
-        else:
-            session.tell(Refreshed(_left(connection.identity)))
-            return
-        session.tell(Refreshed(error=body))
+            return Refreshed(error=ErrorBody(ErrorCode.INVALID, describe(error)))
+        try:
+            await connection.renew(auth, same_user=True)
+        except (Exception, asyncio.CancelledError) as raised:
+            failed = stray(raised) if isinstance(raised, asyncio.CancelledError) else raised
+            if failed is None:
+                raise
+            refusal = await session.hooks.refusal(failed, session.opening)
+            return Refreshed(error=ErrorBody(refusal.code, refusal.message))
+        return Refreshed(_left(connection.identity))
+
+    def _tell(self, control: Struct) -> None:
+        """Say it over this socket; the session may have another one by now."""
+        self.outlet.push(self._codec.control(control))
+
+    def _closed(self) -> None:
+        """Nothing more is said here: nor is anything asked any more."""
+        if self._refreshing is not None:
+            self._refreshing.cancel()
 
 
 def read_auth(codec: SessionCodec, envelope: Envelope) -> Any:

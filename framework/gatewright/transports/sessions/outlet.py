@@ -14,7 +14,9 @@ __all__ = ["SessionOutlet"]
 class SessionOutlet:
     """Where a session's frames go: to its socket, but not before `hello`."""
 
-    def __init__(self, outbox: Outbox, codec: SessionCodec) -> None:
+    def __init__(self, outbox: Outbox, codec: SessionCodec, closed: Callable[[], None]) -> None:
+        """`closed` is called when nothing passes any more; more than once, perhaps."""
+        self._closed = closed
         self._outbox = outbox
         self._codec = codec
         self._held: list[Frame] | None = []
@@ -53,9 +55,11 @@ class SessionOutlet:
 
     def close(self, code: int, reason: str = "") -> None:
         self._outbox.close(code, reason)
+        self._closed()
 
     def lose(self) -> None:
         self._outbox.lose()
+        self._closed()
 
     def abort(self) -> None:
         self._outbox.abort()
