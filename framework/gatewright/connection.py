@@ -138,7 +138,6 @@ class Connection:
         self._state = state
         self._admit = admit
         self._refresh = refresh
-        self.joined.clear()
 
     @property
     def state(self) -> Any:

@@ -82,7 +82,8 @@ class Namespace:
         member.joined.clear()
 
     def restore(self, member: Member, rooms: Iterable[str]) -> None:
-        """Put a member back in the rooms that its session never left."""
+        """Put a member back in the rooms that its session never left, and in no others."""
+        member.joined.clear()
         for room in rooms:
             self.rooms.setdefault(room, {})[member.id] = member
             member.joined.add(room)
