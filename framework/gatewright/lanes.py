@@ -27,6 +27,7 @@ class Lanes:
     """
 
     __slots__ = (
+        "_codec",
         "_connection",
         "_cut",
         "_ending",
@@ -36,6 +37,7 @@ class Lanes:
         "_lanes",
         "_level",
         "_limit",
+        "_outbox",
         "_replies",
         "_room",
         "_streams",
@@ -54,6 +56,9 @@ class Lanes:
     ) -> None:
         """`limit` is how many calls may wait; `calls` are those that a former socket left."""
         self._connection = connection
+        # Its client may return in another format, and what waits here is still in this one.
+        self._codec = connection.codec
+        self._outbox = connection.outbox
         self._level = level
         self._replies = replies
         self._limit = limit
@@ -211,7 +216,7 @@ class Lanes:
             await waiting
 
     async def _handle(self, call: Call, task: asyncio.Task[None]) -> None:
-        plan, codec = call.plan, self._connection.codec
+        plan, codec = call.plan, self._codec
         try:
             try:
                 if plan.simple:
@@ -239,7 +244,7 @@ class Lanes:
             await forgive(task)
 
     async def _stream(self, call: Call) -> None:
-        plan, codec, outbox = call.plan, self._connection.codec, self._connection.outbox
+        plan, codec, outbox = call.plan, self._codec, self._outbox
         call_id = call.call_id
         if call_id is None or call_id not in self.calls:
             # Cancelled, and answered, before its first step.
