@@ -21,13 +21,19 @@ class Expiry:
 
     def watch(self) -> None:
         """Set the timer for the identity the connection has now."""
-        self.stop()
+        self._cancel()
         identity = self._connection.identity
         if identity is not None and identity.expires is not None:
             left = (identity.expires - datetime.now(UTC)).total_seconds()
             self._timer = asyncio.get_running_loop().call_later(max(left, 0), self._expire)
 
     def stop(self) -> None:
+        """The socket is lost: whoever has another identity now is watched on the next one."""
+        self._cancel()
+        if self._connection.renewed == self.watch:
+            self._connection.renewed = None
+
+    def _cancel(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
