@@ -65,15 +65,26 @@ class Returns:
         is not there any more and cannot be told: then it begins anew.
         """
         namespace = opening.place.handshake.namespace
+        record = await self._find(opening, ticket)
+        if record is None:
+            return None
+        async with self._absences.taking(namespace, record.id) as absence:
+            # Its socket has let go by now, and what it said last is in the record.
+            record = await self._find(opening, ticket)
+            if record is None:
+                return None
+            with self._node.namespaces.holding(namespace) as held:
+                return await self._take(path, opening, way, ticket, record, absence, held)
+
+    async def _find(self, opening: Opening, ticket: Ticket) -> Record | None:
+        """The session that a ticket is for, if it may be the client's."""
+        namespace, identity = opening.place.handshake.namespace, opening.place.identity
         record = await self._node.backplane.find(namespace, hash_secret(ticket.secret))
-        identity = opening.place.identity
         if record is None or record.user != (None if identity is None else identity.user):
             return None
         if ticket.session is not None and ticket.session != record.id:
             return None
-        async with self._absences.taking(namespace, record.id) as absence:
-            with self._node.namespaces.holding(namespace) as held:
-                return await self._take(path, opening, way, ticket, record, absence, held)
+        return record
 
     async def _take(
         self,
