@@ -80,6 +80,11 @@ class Witness:
         self.resume_gate.set()
         self.connect_gate = asyncio.Event()
         self.connect_gate.set()
+        self.disconnect_gate = asyncio.Event()
+        self.disconnect_gate.set()
+        self.end_gate = asyncio.Event()
+        """What `on_end` waits for."""
+        self.end_gate.set()
         self.room_gate = asyncio.Event()
         """What `authorize_room` waits for."""
         self.room_gate.set()
@@ -152,9 +157,11 @@ def chat(witness: Witness, *, concurrency: int = 1) -> tuple[type, type[Module]]
         async def lost(self, reason: DisconnectReason) -> None:
             witness.seen.append("disconnect")
             witness.reasons.append(reason)
+            await witness.disconnect_gate.wait()
 
         @on_end
         async def over(self, connection: Connection) -> None:
+            await witness.end_gate.wait()
             witness.seen.append("end")
             witness.rooms.append(sorted(connection.rooms))
 
