@@ -97,6 +97,12 @@ class Lanes:
             _wake(self._idle.popleft())
         return True
 
+    def _interrupt(self, call: Call) -> None:
+        """End a call that nobody will handle; a message that is none is forgotten."""
+        # One that was cancelled has its end, and another call its id, perhaps.
+        if call.call_id is not None and self.calls.get(call.call_id) is call:
+            self._end(call, EventError(ErrorCode.INTERRUPTED))
+
     def cancel(self, call_id: int) -> None:
         """End a call as `cancelled`; one that is not under way is passed over."""
         call = self.calls.get(call_id)
@@ -133,8 +139,9 @@ class Lanes:
 
     def clear(self) -> None:
         """Forget what waits, and begin nothing new."""
-        self._inbox.clear()
         self.over = True
+        while self._inbox:
+            self._interrupt(self._inbox.popleft())
         self._make_room()
 
     @property
@@ -174,12 +181,18 @@ class Lanes:
 
     def _done(self, task: asyncio.Task[None]) -> None:
         """A lane or a stream is over: before its time where one raised what is no `Exception`."""
-        self._streams.pop(task, None)
+        stream = self._streams.pop(task, None)
+        if stream is not None:
+            # It may have been cancelled before its first step.
+            self._interrupt(stream)
         error = None if task.cancelled() else task.exception()
         if error is not None:
             logger.error("%r: a handler ended its task", self._connection, exc_info=error)
-        if task in self._lanes and not self.over:
-            self._fallen()
+        if task in self._lanes:
+            if not self.over:
+                self._fallen()
+            elif self._inbox and not self.busy:
+                self.clear()
 
     def _make_room(self) -> None:
         if self._room is not None:
@@ -202,6 +215,7 @@ class Lanes:
                     continue
                 if call.plan.stream:
                     if self.over:
+                        self._interrupt(call)
                         continue
                     stream = loop.create_task(self._stream(call))
                     self._streams[stream] = call

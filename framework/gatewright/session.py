@@ -370,8 +370,9 @@ class Session:
         self._close(refusal_code(refusal), refusal.message or refusal.code)
 
     def _close(self, code: CloseCode, reason: str) -> None:
-        self._lanes.clear()
         self._outbox.close(code, reason)
+        # Their ends are kept for a client that returns, if it may; no goodbye waits for them.
+        self._lanes.clear()
 
     def _fallen(self) -> None:
         # Nobody would serve the connection any longer.
