@@ -209,19 +209,18 @@ async def test_what_it_leaves_while_the_rooms_are_asked_for_is_left() -> None:
 async def test_what_it_saves_while_it_is_taken_over_is_what_the_next_socket_sees() -> None:
     witness = Witness()
     witness.disconnect_gate.clear()
-    async with running(witness) as house:
-        async with Client.opened(house.url) as ana:
-            await ana.start("slow", "save 7")
-            await until(lambda: witness.done)
-            async with Client.connect(house.url) as back:
-                await back.ask(ana.ticket)
-                await until(lambda: "disconnect" in witness.seen)
-                witness.gate.set()
-                await until(lambda: witness.ended)
-                witness.disconnect_gate.set()
-                assert (await back.receive())["resumed"]
-                assert witness.states == [7]
-                assert await back.call("state", id=2) == 7
+    async with running(witness) as house, Client.opened(house.url) as ana:
+        await ana.start("slow", "save 7")
+        await until(lambda: witness.done)
+        async with Client.connect(house.url) as back:
+            await back.ask(ana.ticket)
+            await until(lambda: "disconnect" in witness.seen)
+            witness.gate.set()
+            await until(lambda: witness.ended)
+            witness.disconnect_gate.set()
+            assert (await back.receive())["resumed"]
+            assert witness.states == [7]
+            assert await back.call("state", id=2) == 7
 
 
 async def test_its_emit_to_itself_comes_in_the_sequence() -> None:
