@@ -31,6 +31,22 @@ test("calls are sent again under their ids, in order, before new ones", async ()
   expect((await (await peer.talk()).read()).resume).toMatchObject({ token: "second", sent: 4 });
 });
 
+test("what one calls on hearing that it is open again comes after what is sent again", async () => {
+  const { peer, chat, talk } = await opened();
+  ignored(chat.call("one"));
+  await talk.read();
+  chat.onStatus(({ status }) => {
+    if (status === "open") ignored(chat.call("two"));
+  });
+  talk.cut();
+  const again = await peer.talk();
+  await again.hello(AGAIN);
+  expect(await again.reads(2)).toEqual([
+    { event: "one", id: 1 },
+    { event: "two", id: 2 },
+  ]);
+});
+
 test("where nobody knows what was taken, the server is asked", async () => {
   const { peer, chat, talk } = await opened();
   const call = failure(chat.call("one"));
@@ -116,6 +132,7 @@ test("streams end as interrupted, after the items that came", async () => {
   talk.cut();
   expect(await stream).toMatchObject({ code: "interrupted", event: "count" });
   expect(seen).toEqual([0, null]);
+  expect(chat.pending).toBe(0);
   const again = await peer.talk();
   await again.hello(AGAIN);
   await again.settled();

@@ -3,12 +3,14 @@
 This folder is an npm package, too: `npm install` takes its path.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
+from functools import cache
+from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
 from starlette.requests import Request
-from starlette.responses import FileResponse, Response
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.staticfiles import NotModifiedResponse, StaticFiles
 
@@ -45,20 +47,24 @@ def client_routes(path: str) -> list[BaseRoute]:
     ]
 
 
-def _responder(suffix: str, kind: str) -> Callable[[Request], Awaitable[Response]]:
+def _responder(suffix: str, kind: str) -> Callable[[Request], Response]:
     """What answers with one file, or says that it is still the one that the browser has."""
-    file = FOLDER / f"gatewright{suffix}"
+    name = f"gatewright{suffix}"
     files = StaticFiles(directory=FOLDER)
 
-    async def respond(request: Request) -> Response:
-        response = FileResponse(
-            file,
-            headers={"Cache-Control": "no-cache", "Access-Control-Allow-Origin": "*"},
-            media_type=kind,
-            stat_result=file.stat(),
-        )
+    def respond(request: Request) -> Response:
+        content, tag = _read(name)
+        headers = {"Cache-Control": "no-cache", "Access-Control-Allow-Origin": "*", "ETag": tag}
+        response = Response(content, headers=headers, media_type=kind)
         if files.is_not_modified(response.headers, request.headers):
             return NotModifiedResponse(response.headers)
         return response
 
     return respond
+
+
+@cache
+def _read(name: str) -> tuple[bytes, str]:
+    """A file, and its tag: by its content, since all files of a wheel may be of the same time."""
+    content = (FOLDER / name).read_bytes()
+    return content, f'"{sha256(content).hexdigest()}"'

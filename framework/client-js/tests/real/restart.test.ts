@@ -38,11 +38,35 @@ test("a server that was killed and comes back is found, and nothing that waited 
   expect(await lost).toMatchObject({ code: "reply_lost", event: "wait" });
 }, 40_000);
 
-test("with a database sessions outlive a server that is killed: nothing lost, nothing twice", async () => {
+async function kept(): Promise<Gatewright> {
   const folder = await mkdtemp(join(tmpdir(), "gatewright-"));
   onTestFinished(() => rm(folder, { recursive: true }));
   const server = await new Gatewright({ DATABASE: join(folder, "kept.db") }).start();
   onTestFinished(() => server.kill());
+  return server;
+}
+
+test("a server that is stopped and started again is a pause: what is called meanwhile is answered", async () => {
+  const server = await kept();
+  const chat = connect(`${server.url}/kept/chat`, { minDelay: 20, maxDelay: 200 });
+  onTestFinished(() => chat.close());
+  const said: string[] = [];
+  const resumed: boolean[] = [];
+  chat.on("said", ({ text }) => said.push(text));
+  await chat.call("join", "lobby");
+  chat.onStatus((change) => change.status === "open" && resumed.push(change.resumed!));
+  const noticed = becomes(chat, "resuming");
+  await Promise.all([noticed, server.terminate()]);
+  const numbers = Array.from({ length: 200 }, (_, n) => `${n}`);
+  const calls = numbers.map((text) => chat.call("say", { room: "lobby", text }));
+  await server.start();
+  await Promise.all(calls);
+  await vi.waitFor(() => expect(said).toEqual(numbers));
+  expect(resumed).toEqual([true]);
+}, 40_000);
+
+test("with a database sessions outlive a server that is killed: nothing lost, nothing twice", async () => {
+  const server = await kept();
   const enter = () => {
     const chat = connect(`${server.url}/kept/chat`, { minDelay: 20, maxDelay: 200 });
     onTestFinished(() => chat.close());
