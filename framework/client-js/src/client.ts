@@ -1,6 +1,6 @@
 /** One session with a namespace: what is said and heard in it, over however many sockets. */
 
-import { type Call, Calls } from "./calls.js";
+import { type Call, Calls, oversize } from "./calls.js";
 import { EventError } from "./errors.js";
 import type { ErrorBody, Frame, Hello } from "./frames.js";
 import { Identity, LONGEST } from "./identity.js";
@@ -11,6 +11,7 @@ import type {
   Answer,
   CallOptions,
   Data,
+  EmitOptions,
   Gap,
   Name,
   Off,
@@ -84,13 +85,18 @@ export class Client<C = Undeclared> {
     return this.#call(event, data, { timeout: this.#options.timeout, ...options }) as never;
   }
 
-  /** A call whose answer nobody needs. It is not lost; if it fails, `exception` tells. */
+  /**
+   * A call whose answer nobody needs. It is not lost, unless it is `volatile`: then it is said now
+   * or never. If it fails, `exception` tells.
+   */
   emit<E extends Name<Part<C, "calls">>>(
     event: E,
-    ...[data]: [] extends Data<Part<C, "calls">[E]>
-      ? [data?: Data<Part<C, "calls">[E]>[0]]
-      : [data: Data<Part<C, "calls">[E]>[0]]
+    ...[data, options]: Rest<Part<C, "calls">[E], EmitOptions>
   ): void {
+    if (options?.volatile) {
+      this.#say(event, data);
+      return;
+    }
     this.#call(event, data, {}).catch((error: EventError) => {
       // What had been sent is handled, though one does not wait to hear of it.
       if (!(this.#left && error.code === "reply_lost")) this.#exception(error);
@@ -285,6 +291,15 @@ export class Client<C = Undeclared> {
       if (frame.error) this.#exception(errorOf(frame.error));
       else this.#identity.expire(frame.expires);
     }
+  }
+
+  /** A message without an id: nobody sends it again, and nobody answers it. */
+  #say(event: string, data: unknown): void {
+    if (!this.#link.ready) return;
+    const text = JSON.stringify({ event, data });
+    const error = oversize(text, this.#calls.max);
+    if (error) this.#exception(new EventError(error.code, error.message, undefined, event));
+    else this.#link.send(text);
   }
 
   #exception(error: EventError): void {

@@ -8,6 +8,7 @@ export type { Client };
 export type {
   CallOptions,
   Contract,
+  EmitOptions,
   Gap,
   Off,
   Options,

@@ -68,6 +68,11 @@ export interface CallOptions {
   signal?: AbortSignal;
 }
 
+export interface EmitOptions {
+  /** Whether it may be lost: for what is worth nothing later, as that somebody is typing. */
+  volatile?: boolean;
+}
+
 export interface StreamOptions {
   /** Cancels the stream, which then throws the signal's reason. */
   signal?: AbortSignal;

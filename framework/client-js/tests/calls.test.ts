@@ -188,6 +188,19 @@ test("an emit is a call, and its failure an exception", async () => {
   expect(logged).toHaveBeenCalledOnce();
 });
 
+test("a volatile emit is said now or never, and has no id", async () => {
+  const peer = await Peer.listen();
+  const chat = client(peer.url);
+  chat.emit("typing", "early", { volatile: true });
+  const talk = await peer.talk();
+  await talk.hello();
+  await chat.ready();
+  chat.emit("typing", "now", { volatile: true });
+  chat.emit("typing", undefined, { volatile: true });
+  expect(await talk.reads(2)).toEqual([{ event: "typing", data: "now" }, { event: "typing" }]);
+  expect(chat.pending).toBe(0);
+});
+
 test("an emit that was sent before close is no failure, one that was not is", async () => {
   const { chat } = await opened();
   const told = vi.fn();

@@ -76,6 +76,10 @@ export interface CallOptions {
 	/** Cancels the call, which then rejects with the signal's reason. */
 	signal?: AbortSignal;
 }
+export interface EmitOptions {
+	/** Whether it may be lost: for what is worth nothing later, as that somebody is typing. */
+	volatile?: boolean;
+}
 export interface StreamOptions {
 	/** Cancels the stream, which then throws the signal's reason. */
 	signal?: AbortSignal;
@@ -126,13 +130,11 @@ export declare class Client<C = Undeclared> {
 	 * nobody knows whether it was executed.
 	 */
 	call<E extends Name<Part<C, "calls">>>(event: E, ...[data, options]: Rest<Part<C, "calls">[E], CallOptions>): Promise<Answer<Part<C, "calls">[E]>>;
-	/** A call whose answer nobody needs. It is not lost; if it fails, `exception` tells. */
-	emit<E extends Name<Part<C, "calls">>>(event: E, ...[data]: [
-	] extends Data<Part<C, "calls">[E]> ? [
-		data?: Data<Part<C, "calls">[E]>[0]
-	] : [
-		data: Data<Part<C, "calls">[E]>[0]
-	]): void;
+	/**
+	 * A call whose answer nobody needs. It is not lost, unless it is `volatile`: then it is said now
+	 * or never. If it fails, `exception` tells.
+	 */
+	emit<E extends Name<Part<C, "calls">>>(event: E, ...[data, options]: Rest<Part<C, "calls">[E], EmitOptions>): void;
 	/**
 	 * Call an event that answers with a stream. It is sent when one begins to iterate, and cancelled
 	 * when one stops. It does not outlive a socket: then it throws an `EventError`, `interrupted`.

@@ -200,7 +200,7 @@ export class Chat extends EventTarget {
     if (Date.now() - this.#lastTyping < TYPING_EVERY) return;
     this.#lastTyping = Date.now();
     // Worth nothing later: without a connection it is not said at all.
-    if (this.status === "open") this.#client.emit("typing", to);
+    this.#client.emit("typing", to, { volatile: true });
   }
 
   // Rooms; these let their errors through, for the form that asked
