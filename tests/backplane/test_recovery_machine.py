@@ -8,6 +8,7 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
@@ -109,4 +110,6 @@ class Alarm(logging.Handler):
 TestMemory = MemoryMachine.TestCase
 TestMemory.settings = settings(max_examples=4 * settings().max_examples)
 
-TestSQLite = SQLiteMachine.TestCase
+# Each step writes: it takes ten times as long.
+TestSQLite = pytest.mark.timeout(300)(SQLiteMachine.TestCase)
+TestSQLite.settings = settings(max_examples=settings().max_examples // 2)

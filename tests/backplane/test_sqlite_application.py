@@ -77,18 +77,23 @@ class SessionClient:
 
     def __init__(self, name: str) -> None:
         self.subprotocols = [Subprotocol(f"gw.v1.{name}")]
-        self.format = msgspec.json if name == "json" else msgspec.msgpack
         self.text = name == "json"
         self.resume: Any = UNSET
 
     async def say(self, socket: ClientConnection, frame: Any) -> None:
-        data = self.format.encode(frame)
-        await socket.send(data.decode() if self.text else data)
+        if self.text:
+            await socket.send(json.dumps(frame))
+        else:
+            await socket.send(msgspec.msgpack.encode(frame))
+
+    async def hear(self, socket: ClientConnection) -> Any:
+        frame = await socket.recv()
+        return json.loads(frame) if isinstance(frame, str) else msgspec.msgpack.decode(frame)
 
     async def open(self, socket: ClientConnection) -> bool:
         opening = {"op": "open"}
         await self.say(socket, opening if self.resume is UNSET else {**opening, **self.resume})
-        hello: Any = self.format.decode(await socket.recv())
+        hello = await self.hear(socket)
         assert hello["op"] == "hello"
         self.resume = {
             "resume": {
@@ -103,8 +108,7 @@ class SessionClient:
 
     async def join(self, socket: ClientConnection) -> None:
         await self.say(socket, {"event": "join", "id": 1})
-        answer: Any = self.format.decode(await socket.recv())
-        assert answer == {"id": 1, "data": None}
+        assert await self.hear(socket) == {"id": 1, "data": None}
 
 
 class SocketIOClient:

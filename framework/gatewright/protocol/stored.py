@@ -52,14 +52,14 @@ def arguments_of(data: Any) -> Sequence[Any]:
 def dump(event: str, data: Any, enc_hook: EncHook | None = None) -> bytes:
     """An event as bytes; raises what msgspec raises for what cannot be encoded."""
     skip: int | None = None
-    if isinstance(data, Struct) and data.__struct_config__.array_like:
+    if isinstance(data, Several):
+        skip = data.skip
+    elif isinstance(data, Struct) and data.__struct_config__.array_like:
         tag = data.__struct_config__.tag
         data = arguments_of(data)
         if tag is not None:
             data = [tag, *data]
         skip = int(tag is not None)
-    elif data.__class__ is Several:
-        skip = data.skip
     built = msgspec.to_builtins(data, builtin_types=_DIFFERENT, enc_hook=enc_hook)
     return _encode(_Stored(event, _exact(built), skip))
 
