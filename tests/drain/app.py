@@ -160,7 +160,7 @@ inside = Starlette(
 
 
 @asynccontextmanager
-async def both(app: Starlette) -> AsyncIterator[None]:
+async def both(app: Starlette) -> AsyncGenerator[None]:
     async with chat.lifespan(app), other.lifespan(app):
         yield
     tell("outer end")
