@@ -148,8 +148,8 @@ class Client:
 
         It is executed once, over whatever drops and returns. A handler of several parameters takes
         a list. Raises the `EventError` that it ends with, of the server or `timeout`,
-        `too_many`, `too_large`, `invalid` (an answer of another type), `interrupted` (the client
-        has ended), `reply_lost` (nobody knows whether it was executed).
+        `too_many`, `too_large`, `invalid` (an answer of another type), `reply_lost` (nobody knows
+        whether it was executed), `closed` (the client has ended before).
         """
         core = self._core
         decode = core.decoder(reply)

@@ -6,9 +6,13 @@ from itertools import chain
 
 from msgspec import UNSET, Raw, UnsetType
 
+from gatewright.errors import ErrorCode
 from gatewright.protocol.sessions.frames import WINDOW
 
-__all__ = ["OpenCall", "OpenCalls"]
+__all__ = ["CLOSED", "OpenCall", "OpenCalls"]
+
+CLOSED = "closed"
+"""The code of a call that never left: it came after the end, or the end came before it."""
 
 
 class OpenCall:
@@ -28,6 +32,13 @@ class OpenCall:
         """Its id on the wire, given when it is sent first."""
         self.abandoned: bool = False
         """Nobody waits for its end any more."""
+
+    @property
+    def code_at_the_end(self) -> str:
+        """What it fails with when the session ends before it."""
+        if self.id is None:
+            return CLOSED
+        return ErrorCode.INTERRUPTED if self.stream else ErrorCode.REPLY_LOST
 
     def __repr__(self) -> str:
         return f"<OpenCall {self.id} {self.event!r}>"

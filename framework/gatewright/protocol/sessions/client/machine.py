@@ -30,7 +30,7 @@ from gatewright.protocol.sessions import frames as wire
 from gatewright.protocol.sessions.client import events
 from gatewright.protocol.sessions.client.asked import Question, Questions
 from gatewright.protocol.sessions.client.backoff import Backoff
-from gatewright.protocol.sessions.client.calls import OpenCall, OpenCalls
+from gatewright.protocol.sessions.client.calls import CLOSED, OpenCall, OpenCalls
 from gatewright.protocol.sessions.client.frames import (
     ClientFrame,
     ServerEnvelope,
@@ -76,6 +76,7 @@ class ClientSession:
         self._renewal = Renewal(random)
         self._place = Place()
         self._held = False
+        self._ended = ""
         self._calls = OpenCalls()
         self._questions = Questions()
         self._frames: list[ClientFrame] = []
@@ -203,11 +204,10 @@ class ClientSession:
     ) -> OpenCall:
         """Call the server, now or as soon as there is one; `data` is encoded already.
 
-        `size` is what its frame has at the most, in bytes. Raises `EventError`: `interrupted` when
-        all is over, `too_many` when the queue is full.
+        `size`: bytes of its frame at the most. Raises `EventError`: `closed`, `too_many`.
         """
         if self._phase == "closed":
-            raise EventError(ErrorCode.INTERRUPTED, "the connection has ended")
+            raise EventError(CLOSED, self._ended)
         if self.full and not first:
             raise EventError(ErrorCode.TOO_MANY, f"{self._queue} calls wait for the connection")
         call = OpenCall(event, data, stream=stream, size=size)
@@ -257,14 +257,14 @@ class ClientSession:
         self._frames += [wire.Bye()] if heard else []
 
     def end(self, code: int, reason: str) -> None:
-        """It is over for good; what has not ended is interrupted."""
+        """It is over for good."""
         if self._phase == "closed":
             return
         self._phase = "closed"
         self._frames.clear()
-        ended = f"the connection has ended: {code} {reason}".rstrip()
+        self._ended = f"the connection has ended: {code} {reason}".rstrip()
         for call in self._calls.clear():
-            self._fail(call, ErrorCode.INTERRUPTED, ended)
+            self._fail(call, call.code_at_the_end, self._ended)
         self._questions.clear()
         self._events.append(events.Closed(code, reason))
 
@@ -369,7 +369,7 @@ class ClientSession:
                 self._events.append(events.CallEnded(call, frame.data))
         self._send()
 
-    def _fail(self, call: OpenCall, code: ErrorCode, message: str) -> None:
+    def _fail(self, call: OpenCall, code: str, message: str) -> None:
         if not call.abandoned:
             self._events.append(events.CallFailed(call, ErrorBody(code, message)))
 
