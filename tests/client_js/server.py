@@ -175,7 +175,7 @@ def application(backplane: Backplane | None = None, **settings: Any) -> Gatewrig
     )
 
 
-APPLICATIONS = {
+applications = {
     # Where silence is noticed soon.
     "/quick": application(ping_interval=0.3, ping_timeout=0.3),
     # Where little is remembered.
@@ -184,7 +184,7 @@ APPLICATIONS = {
 }
 if DATABASE := os.environ.get("DATABASE"):
     # What outlives the process.
-    APPLICATIONS = {"/kept": application(SQLite(DATABASE)), **APPLICATIONS}
+    applications = {"/kept": application(SQLite(DATABASE)), **applications}
 
 PAGE = """<!doctype html>
 <title>A page</title>
@@ -208,7 +208,7 @@ async def page(request: Request) -> HTMLResponse:
 @asynccontextmanager
 async def lifespan(app: Starlette) -> AsyncGenerator[None]:
     async with AsyncExitStack() as stack:
-        for each in APPLICATIONS.values():
+        for each in applications.values():
             await stack.enter_async_context(each.lifespan(app))
         yield
 
@@ -216,7 +216,7 @@ async def lifespan(app: Starlette) -> AsyncGenerator[None]:
 app = Starlette(
     routes=[
         Route("/page", page),
-        *(Mount(path, each) for path, each in APPLICATIONS.items()),
+        *(Mount(path, each) for path, each in applications.items()),
     ],
     lifespan=lifespan,
 )

@@ -1,6 +1,8 @@
+import { getEventListeners } from "node:events";
+
 import { expect, test, vi } from "vitest";
 
-import { client, failure, ignored, opened, Peer } from "./peer.js";
+import { client, failure, HELLO, ignored, opened, Peer } from "./peer.js";
 
 test("answers, errors and their order", async () => {
   const { chat, talk } = await opened();
@@ -157,15 +159,17 @@ test("a call that was given up before it was sent is never sent", async () => {
   await talk.settled();
 });
 
-test("a signal has no listeners left of calls that ended", async () => {
+test("of a call that ended no listener and no timer is left", async () => {
   const { chat, talk } = await opened();
-  const ends = new AbortController();
-  const call = chat.call("quick", null, { signal: ends.signal });
+  const timers = () => process.getActiveResourcesInfo().filter((kind) => kind === "Timeout").length;
+  const before = timers();
+  const { signal } = new AbortController();
+  const call = chat.call("quick", null, { signal, timeout: 60_000 });
+  expect([timers(), getEventListeners(signal, "abort").length]).toEqual([before + 1, 1]);
   await talk.read();
   talk.send({ id: 1, data: 1 });
   await call;
-  ends.abort();
-  await talk.settled(); // no cancel
+  expect([timers(), getEventListeners(signal, "abort").length]).toEqual([before, 0]);
 });
 
 test("an emit is a call, and its failure an exception", async () => {
@@ -212,8 +216,10 @@ test("an emit that was sent before close is no failure, one that was not is", as
   expect(told.mock.calls).toEqual([[expect.objectContaining({ code: "closed", event: "late" })]]);
 });
 
-test("an id that nobody knows is ignored", async () => {
-  const { talk } = await opened();
+test("what nobody knows, or knows already, is ignored", async () => {
+  const { chat, talk } = await opened();
+  talk.send({ ...HELLO, session: "~other" });
   talk.send({ id: 77, data: 1 }, { id: 77, item: 1 }, { op: "ack", id: 7 }, { op: "new" }, { x: 1 });
   await talk.settled();
+  expect(chat.id).toBe("~one");
 });
