@@ -29,7 +29,11 @@ from gatewright.namespaces import specific
 from gatewright.node import Node
 from gatewright.protocol.codecs import Codec, DecHook, EncHook, JsonCodec, MsgpackCodec
 from gatewright.protocol.rates import TokenBucket
-from gatewright.protocol.sessions.codecs import SessionJsonCodec, SessionMsgpackCodec
+from gatewright.protocol.sessions.codecs import (
+    SessionJsonCodec,
+    SessionMsgpackCodec,
+    new_mark,
+)
 from gatewright.protocol.socketio.codec import SocketIOCodec
 from gatewright.protocol.socketio.msgpack import SocketIOMsgpackCodec
 from gatewright.settings import Settings
@@ -95,11 +99,12 @@ class Gatewright:
         self._modules = tuple(modules)
         self._backplane = backplane
         self._debug = debug
+        mark = new_mark()
         self._codecs: tuple[Codec, ...] = (
             JsonCodec(dec_hook, enc_hook),
             MsgpackCodec(dec_hook, enc_hook),
-            SessionJsonCodec(dec_hook, enc_hook),
-            SessionMsgpackCodec(dec_hook, enc_hook),
+            SessionJsonCodec(dec_hook, enc_hook, mark),
+            SessionMsgpackCodec(dec_hook, enc_hook, mark),
         )
         self._states = MsgpackCodec(dec_hook, enc_hook)
         self._socketio = socketio

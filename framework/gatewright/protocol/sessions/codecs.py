@@ -18,10 +18,15 @@ from gatewright.protocol.frames import Envelope
 from gatewright.protocol.sessions.frames import SessionEnvelope
 from gatewright.types import Frame, Position
 
-__all__ = ["SessionCodec", "SessionJsonCodec", "SessionMsgpackCodec"]
+__all__ = ["SessionCodec", "SessionJsonCodec", "SessionMsgpackCodec", "new_mark"]
 
 NOBODY = -1
 """The id of an answer that nobody here waits for."""
+
+
+def new_mark() -> str:
+    """What the ids of one process's calls carry."""
+    return token_urlsafe(6)
 
 
 class _Call(Struct, gc=False):
@@ -36,7 +41,8 @@ class SessionCodec(EnvelopeCodec):
     """What both have in common.
 
     The ids of calls to clients carry a mark of the process: an answer that comes late, from a
-    session that has moved here, must not answer another process's call (rule R13).
+    session that has moved here, must not answer another process's call (rule R13). A call has the
+    same id in both formats, or a client that returns in the other one would take it for two.
     """
 
     positioned = True
@@ -70,9 +76,14 @@ class SessionJsonCodec(SessionCodec, JsonCodec):
 
     name = "gw.v1.json"
 
-    def __init__(self, dec_hook: DecHook | None = None, enc_hook: EncHook | None = None) -> None:
+    def __init__(
+        self,
+        dec_hook: DecHook | None = None,
+        enc_hook: EncHook | None = None,
+        mark: str | None = None,
+    ) -> None:
         super().__init__(dec_hook, enc_hook)
-        self._mark = token_urlsafe(6)
+        self._mark = mark or new_mark()
         self._envelope = msgspec.json.Decoder(SessionEnvelope).decode
 
     def envelope(self, message: str | bytes) -> Envelope:
@@ -91,9 +102,14 @@ class SessionMsgpackCodec(SessionCodec, MsgpackCodec):
 
     name = "gw.v1.msgpack"
 
-    def __init__(self, dec_hook: DecHook | None = None, enc_hook: EncHook | None = None) -> None:
+    def __init__(
+        self,
+        dec_hook: DecHook | None = None,
+        enc_hook: EncHook | None = None,
+        mark: str | None = None,
+    ) -> None:
         super().__init__(dec_hook, enc_hook)
-        self._mark = token_urlsafe(6)
+        self._mark = mark or new_mark()
         self._envelope = msgspec.msgpack.Decoder(SessionEnvelope).decode
 
     def envelope(self, message: str | bytes) -> Envelope:
