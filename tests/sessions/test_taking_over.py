@@ -66,13 +66,16 @@ async def test_a_socket_that_takes_nothing_is_not_waited_for(door: Door) -> None
 async def test_a_former_socket_beats_no_more() -> None:
     # Its pings would be answered by the next one, and confirm what that has not got.
     settings = Settings(ping_interval=0.05, ping_timeout=20)
-    async with running(settings=settings) as house, dead(house) as ticket:
-        async with Client.opened(house.url, resume=ticket, auth={"user": "ana"}) as back:
-            (session,) = house.dispatcher._sessions
-            conversation = session._controls.__self__
-            for number in range(1, 10):
-                await back.op("ping")
-                assert conversation._pings >= number
+    async with (
+        running(settings=settings) as house,
+        dead(house) as ticket,
+        Client.opened(house.url, resume=ticket, auth={"user": "ana"}) as back,
+    ):
+        (session,) = house.dispatcher._sessions
+        conversation = session._controls.__self__
+        for number in range(1, 10):
+            await back.op("ping")
+            assert conversation._pings >= number
 
 
 async def test_credentials_that_are_looked_at_when_the_socket_is_lost_change_nothing() -> None:
@@ -90,27 +93,29 @@ async def test_credentials_that_are_looked_at_when_the_socket_is_lost_change_not
 
 
 async def test_what_a_former_socket_says_after_the_take_over_is_not_heard() -> None:
-    async with running() as house:
-        async with RawClient.connect(house.url, "/chat", subprotocol="gw.v1.json") as former:
-            await former.send('{"op":"open"}')
-            hello = json.loads((await former.receive())[1])
-            ticket = {key: hello[key] for key in ("session", "token", "epoch", "seq")} | {"sent": 0}
-            async with Client.opened(house.url, resume=ticket) as back:
-                for frame in (
-                    {"event": "work", "data": "from the former", "id": 1},
-                    {"event": "work", "data": "from the former"},
-                    {"op": "ping"},
-                    {"op": "auth", "auth": {"user": "eve"}},
-                    {"op": "bye"},
-                ):
-                    await former.send(json.dumps(frame))
-                opcode, payload = await former.receive()
-                assert opcode == CLOSE
-                assert int.from_bytes(payload[:2], "big") == 4509
-                assert await back.call("echo", "here") == "here"
-                assert await back.call("who") is None
-                assert [f for f in await back.quiet() if f.get("op") == "pong"] == []
-                assert house.witness.done == []
+    async with (
+        running() as house,
+        RawClient.connect(house.url, "/chat", subprotocol="gw.v1.json") as former,
+    ):
+        await former.send('{"op":"open"}')
+        hello = json.loads((await former.receive())[1])
+        ticket = {key: hello[key] for key in ("session", "token", "epoch", "seq")} | {"sent": 0}
+        async with Client.opened(house.url, resume=ticket) as back:
+            for frame in (
+                {"event": "work", "data": "from the former", "id": 1},
+                {"event": "work", "data": "from the former"},
+                {"op": "ping"},
+                {"op": "auth", "auth": {"user": "eve"}},
+                {"op": "bye"},
+            ):
+                await former.send(json.dumps(frame))
+            opcode, payload = await former.receive()
+            assert opcode == CLOSE
+            assert int.from_bytes(payload[:2], "big") == 4509
+            assert await back.call("echo", "here") == "here"
+            assert await back.call("who") is None
+            assert [f for f in await back.quiet() if f.get("op") == "pong"] == []
+            assert house.witness.done == []
 
 
 async def test_of_two_who_ask_at_once_the_one_that_is_cut_off_leaves_nothing() -> None:
@@ -151,7 +156,7 @@ async def test_each_hello_brings_a_new_token() -> None:
 async def test_a_hello_that_was_lost_strands_nobody() -> None:
     async with running() as house:
         async with Client.opened(house.url) as ana:
-            first = ana.ticket
+            first = second = ana.ticket
         for _ in range(3):
             # It never heard of any other token than its first one.
             async with Client.opened(house.url, resume=first) as back:
