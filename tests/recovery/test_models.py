@@ -29,6 +29,6 @@ def test_every_rule_is_needed(name: str, rule: str) -> None:
 def test_the_command_tells_what_it_found(capsys: pytest.CaptureFixture[str]) -> None:
     assert model.main(["tokens"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("tokens, tokens, small: 468 states, 1276 steps, ")
+    assert lines[0].startswith("tokens, tokens, small: 1099 states, 1700 steps, ")
     assert lines[1].startswith("tokens, without until_first_frame: the client's token is void")
     assert lines[-1].endswith("no surprise")

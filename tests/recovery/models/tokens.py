@@ -14,9 +14,11 @@ class Rules(Struct, frozen=True):
     until_first_frame: bool = True
     """The token before a `hello` stays valid until the first frame that follows it."""
     keep_presented: bool = True
-    """What stays valid is the token that was shown, not the one that `hello` had brought last."""
+    """What stays valid is the token that was shown, not only the one that `hello` brought last."""
+    keep_unsettled: bool = True
+    """And those between the two: an attempt that comes late shows one that is older."""
     forget: bool = True
-    """With the first frame the token before it is void."""
+    """With the first frame the tokens before it are void."""
     by_newest: bool = True
     """Only a frame on the newest socket says that the newest `hello` has arrived."""
 
@@ -27,21 +29,26 @@ class Scope(Struct, frozen=True, kw_only=True):
 
 
 class Link(Struct):
-    token: int
+    shown: int
+    """The token that its `open` shows."""
+    open: bool = True
+    """Whether `open` is under way, and may get there although the client gave the socket up."""
+    token: int = 0
     """The one that its `hello` brings."""
-    hello: bool = True
-    """Whether that is still under way."""
+    hello: bool = False
+    """Whether that is under way."""
     frames: int = 0
     """Frames under way to the server."""
+    server: bool = True
+    """Whether the server has it: it was not taken over by another."""
 
 
 class State(Struct):
     left: dict[str, int]
-    current: int = 1
-    """The newest token of the record, and the one before it that is still valid."""
-    previous: int = 0
+    valid: list[int] = field(default_factory=lambda: [1])
+    """The tokens that open the session, the newest last."""
     made: int = 1
-    settled: int = 0
+    settled: int = 1
     """The newest token that the client is known to have."""
     token: int = 1
     """The client's."""
@@ -68,14 +75,19 @@ class Tokens(Model[State, Rules]):
             yield ("token is stolen",)
         if 0 < s.stolen < s.settled:
             yield ("thief connects",)
+        for number, link in enumerate(s.links):
+            if link.open and number != s.link:
+                yield ("late open arrives on", number)
 
     def duties(self, s: State) -> Iterator[Action]:
         if s.link is None:
-            yield ("resume",)
+            yield ("connect",)
         for number, link in enumerate(s.links):
-            if link.hello and number == s.link:
+            if number == s.link and link.open:
+                yield ("open arrives on", number)
+            if number == s.link and link.hello:
                 yield ("hello arrives",)
-            if link.frames:
+            if link.frames and (link.server or not self.rules.by_newest):
                 yield ("frame arrives on", number)
 
     def do(self, s: State, action: Action) -> None:
@@ -89,10 +101,13 @@ class Tokens(Model[State, Rules]):
                 s.left["thefts"] -= 1
                 s.stolen = s.token
             case ("thief connects",):
-                if s.stolen in {s.current, s.previous}:
+                if s.stolen in s.valid:
                     raise Violation("an older token that was stolen opens the session")
-            case ("resume",):
-                self._resume(s)
+            case ("connect",):
+                s.links.append(Link(s.token))
+                s.link = len(s.links) - 1
+            case ("open arrives on" | "late open arrives on", int(number)):
+                self._open(s, number)
             case ("hello arrives",):
                 assert s.link is not None
                 link = s.links[s.link]
@@ -100,34 +115,47 @@ class Tokens(Model[State, Rules]):
                 link.frames += 1
                 s.token = link.token
             case ("frame arrives on", int(number)):
-                link = s.links[number]
-                link.frames -= 1
-                s.settled = max(s.settled, link.token)
-                if self.rules.forget and (not self.rules.by_newest or link is s.links[-1]):
-                    s.previous = 0
+                self._settle(s, s.links[number])
             case _:
                 raise AssertionError(action)
 
-    def _resume(self, s: State) -> None:
-        if s.token not in {s.current, s.previous}:
-            raise Violation("the client's token is void, and it has no other")
-        s.previous = s.token if self.rules.keep_presented else s.current
+    def _open(self, s: State, number: int) -> None:
+        link, rules = s.links[number], self.rules
+        link.open = False
+        if link.shown not in s.valid:
+            if number == s.link:
+                raise Violation("the client's token is void, and it has no other")
+            link.server = False
+            return
         s.made += 1
-        s.current = s.made
-        if not self.rules.until_first_frame:
-            s.previous = 0
-        s.links.append(Link(s.current))
-        s.link = len(s.links) - 1
+        link.token = s.made
+        kept = s.valid if rules.keep_unsettled else [link.shown]
+        if not rules.keep_presented:
+            kept = s.valid[-1:]
+        s.valid = [*kept, s.made] if rules.until_first_frame else [s.made]
+        link.hello = number == s.link
+        for other, each in enumerate(s.links):
+            if each is not link and not each.open:
+                each.server = each.hello = False
+                if other == s.link:
+                    # It lost the session to an earlier attempt of its own, and tries again.
+                    s.link = None
+
+    def _settle(self, s: State, link: Link) -> None:
+        link.frames -= 1
+        s.settled = max(s.settled, link.token)
+        if self.rules.forget:
+            s.valid = s.valid[-1:]
 
     def judge(self, s: State) -> None:
-        if s.token != s.current:
-            raise Violation("the client does not have the newest token")
+        if s.token not in s.valid:
+            raise Violation("the client's token is void, and it will have to begin anew")
 
 
 TOKENS = Study(
     Tokens,
     Rules(),
-    small={"tokens": Scope(cuts=3)},
-    full={"tokens": Scope(cuts=6, thefts=2)},
+    small={"tokens": Scope(cuts=2)},
+    full={"tokens": Scope(cuts=4)},
     shown_by=dict.fromkeys(Rules.__struct_fields__, "tokens"),
 )

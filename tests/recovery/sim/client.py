@@ -76,7 +76,9 @@ class Client:
     # What happens to it
 
     def connect(self) -> None:
-        assert not (self.opening or self.open or self.gone)
+        assert not self.opening
+        assert not self.open
+        assert not self.gone
         self.opening = True
         frame: Frame = {"op": "open", "auth": {"user": self.user}}
         if (hello := self.hello) is not None:

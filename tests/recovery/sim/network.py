@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from typing import Any, Literal, TypeAlias
 
 import msgspec
@@ -38,8 +39,9 @@ class Socket:
         """Whether the server has said goodbye."""
         self.session: str | None = None
         """Whose it is, as its `hello` says."""
-        self._encode = msgspec.json.encode if codec == "json" else msgspec.msgpack.encode
-        self._decode = msgspec.json.decode if codec == "json" else msgspec.msgpack.decode
+        wire = msgspec.json if codec == "json" else msgspec.msgpack
+        self._encode: Callable[[Frame], bytes] = wire.encode
+        self._decode: Callable[[Any], Frame] = wire.decode
         self._inbox: asyncio.Queue[Message] = asyncio.Queue()
         self._inbox.put_nowait({"type": "websocket.connect"})
         scope = {
@@ -73,9 +75,8 @@ class Socket:
             self.accepted = True
         elif kind == "websocket.send":
             assert not self.closing, "a frame behind the goodbye"
-            text, data = message.get("text"), message.get("bytes")
-            assert (text is None) == (self.codec == "msgpack")
-            frame = self._decode(data if text is None else text)
+            payload: str | bytes = message["text" if self.codec == "json" else "bytes"]
+            frame: Frame = self._decode(payload)
             if frame.get("op") == "hello":
                 assert self.session is None, "a second hello"
                 self.session = frame["session"]

@@ -1,7 +1,9 @@
 """The application, its clients and the network between them, one step at a time."""
 
+import asyncio
+import contextlib
 import shutil
-from collections.abc import Callable
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +12,11 @@ from gatewright.backplane import Backplane, Memory, SQLite
 from tests.recovery.sim.client import Call, Client
 from tests.recovery.sim.lab import PATH, Ask, Process, Said, Typing
 from tests.recovery.sim.loop import SimLoop
-from tests.recovery.sim.network import Closing, Codec, Frame, Socket
+from tests.recovery.sim.network import Closing, Codec, Socket
 from tests.recovery.sim.truth import Emitted, Story, Truth
 from tests.recovery.sim.watch import Watch
 
-__all__ = ["Person", "Simulation"]
+__all__ = ["Person", "Simulation", "simulated"]
 
 SETTINGS = Settings(
     ping_interval=4,
@@ -67,12 +69,14 @@ class Simulation:
         """The tasks of the server's calls, by uid."""
         self._file = file
         self._lives = 0
+        self._emitting: asyncio.Task[None] | None = None
         self.process = self._start()
 
     def _start(self) -> Process:
         backplane: Backplane = Memory(clock=self.loop.time)
         if self._file is not None:
-            backplane = SQLite(self._file, clock=self.loop.time)
+            # Of a process that dies nothing is lost either way; this one is faster.
+            backplane = SQLite(self._file, synchronous="normal", clock=self.loop.time)
 
         async def start() -> Process:
             return Process(self.truth, backplane, self.settings)
@@ -220,18 +224,25 @@ class Simulation:
         rooms: tuple[str, ...] | None = None,
         users: tuple[str, ...] | None = None,
         except_: tuple[str, ...] = (),
-    ) -> Emitted:
+        *,
+        soon: bool = False,
+    ) -> int:
+        """Emit an event and return its mark; `soon` means together with what comes next."""
         mark = self._uid("said")
         target = self.process.app.emitter.of(PATH).except_(*except_)
         if rooms is not None:
             target = target.to(*rooms)
         if users is not None:
             target = target.to_user(*users)
-        seq = self.loop.run(target.emit(Said(mark)))
-        entry = Emitted(mark, self.truth.epoch, seq, rooms, users, except_)
-        self.truth.emitted(entry)
-        self._settle()
-        return entry
+
+        async def emit() -> None:
+            seq = await target.emit(Said(mark))
+            self.truth.emitted(Emitted(mark, self.truth.epoch, seq, rooms, users, except_))
+
+        self._emitting = self.loop.create_task(emit())
+        if not soon:
+            self._settle()
+        return mark
 
     def type(self) -> None:
         """A volatile event to everyone."""
@@ -270,18 +281,19 @@ class Simulation:
             old.alive = False
             self._keep_what_was_written()
         old.stop()
+        self.loop.advance(1)
+        for person in self.people:
+            for socket in (*person.strays, *([person.socket] if person.socket else [])):
+                # What a server does to its sockets when it stops, or the system when it dies.
+                socket.tell_server(1012)
+            person.strays.clear()
+            person.watch.lost_its_past()
         for _ in range(60):
             self.loop.settle()
             if old.running.done():
                 break
             self.loop.advance(1)
         old.running.result()
-        for person in self.people:
-            for socket in (*person.strays, *([person.socket] if person.socket else [])):
-                socket.server = False
-                socket.up.clear()
-            person.strays.clear()
-            person.watch.lost_its_past()
         for story in self.truth.stories.values():
             story.forgets_calls()
             if killed and story.here:
@@ -314,6 +326,8 @@ class Simulation:
         self.check()
 
     def check(self) -> None:
+        if self._emitting is not None and self._emitting.done():
+            self._emitting.result()
         assert not self.truth.wrong, self.truth.wrong
         for uid, effects in self.truth.effects.items():
             assert effects == 1 or self.kinds[uid] == IDEMPOTENT, f"{uid} was done {effects} times"
@@ -372,17 +386,31 @@ class Simulation:
                 self._judge(uid, task)
             self.process.stop()
             self._stop_clients()
-        finally:
-            for person in self.people:
-                for socket in (*person.strays, *([person.socket] if person.socket else [])):
-                    socket.tell_server()
-            for _ in range(90):
-                self.loop.settle()
-                if self.process.running.done():
-                    break
-                self.loop.advance(1)
-            self.loop.close()
+        except BaseException:
+            self.abandon()
+            raise
+        self._end()
+        self.loop.close()
         self.check()
+
+    def abandon(self) -> None:
+        """Something went wrong: end without a look at what is left."""
+        self.process.stop()
+        for task in self.questions.values():
+            task.cancel()
+        self._end()
+        with contextlib.suppress(AssertionError):
+            self.loop.close()
+
+    def _end(self) -> None:
+        for person in self.people:
+            for socket in (*person.strays, *([person.socket] if person.socket else [])):
+                socket.tell_server()
+        for _ in range(90):
+            self.loop.settle()
+            if self.process.running.done():
+                break
+            self.loop.advance(1)
 
     def _stop_clients(self) -> None:
         self.loop.settle()
@@ -405,5 +433,13 @@ class Simulation:
             assert any(uid in person.client.asked for person in self.people)
 
 
-Step = Callable[[Simulation], None]
-FrameOrClosing = Frame | Closing
+@contextlib.contextmanager
+def simulated(*args: Any, **options: Any) -> Generator[Simulation]:
+    """A simulation, to whose end everything has to have come right."""
+    sim = Simulation(*args, **options)
+    try:
+        yield sim
+    except BaseException:
+        sim.abandon()
+        raise
+    sim.finish()

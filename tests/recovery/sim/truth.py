@@ -139,9 +139,9 @@ class Truth:
     def owed(self, story: Story, after: int, upto: int) -> Iterator[Emitted]:
         """What a session is entitled to above one number and up to another."""
         for entry in self.log:
-            if entry.epoch == story.epoch and after < entry.seq <= upto:
-                if story.reached_by(entry):
-                    yield entry
+            numbered = entry.epoch == story.epoch and after < entry.seq <= upto
+            if numbered and story.reached_by(entry):
+                yield entry
 
     def begin_epoch(self, epoch: str, seq: int) -> None:
         self.epoch, self.head = epoch, seq

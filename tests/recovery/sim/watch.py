@@ -83,6 +83,9 @@ class Watch:
             assert self.story is not None
             assert self.story.id == frame["session"]
             assert frame["last"] == self.story.taken, f"{frame}, but {self.story}"
+            if frame["last"] is None:
+                # Of all that was sent until now, to whomever.
+                self.lost_its_past()
             return
         before = self.story
         if asked is not None and before is not None and not before.over:

@@ -1,0 +1,1 @@
+"""The real implementation without one rule at a time, and the tests that notice it."""
