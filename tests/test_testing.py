@@ -2,12 +2,23 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Literal
 
 import pytest
 from injector import Binder, Module
 from msgspec import Struct
 
-from gatewright import Connection, Emitter, Event, EventError, Gatewright, Handshake, gateway, on
+from gatewright import (
+    Connection,
+    Emitter,
+    Event,
+    EventError,
+    Gatewright,
+    Handshake,
+    Identity,
+    gateway,
+    on,
+)
 from gatewright.testing import Refused, TestClient, Unexpected
 
 pytestmark = pytest.mark.anyio
@@ -205,3 +216,53 @@ async def test_leaving_a_stream_cancels_it() -> None:
         assert end["error"]["code"] == "cancelled"
         # One argument stands for an array of one: the second has a default.
         assert await c.call("add", 1, reply=int) == 11
+
+
+class Moved(Event, event="moved"):
+    square: str
+
+
+@gateway("/game", emits=[Moved])
+class Game:
+    @on("join")
+    async def join(self, connection: Connection) -> None:
+        await connection.join("board")
+
+    @on("move")
+    async def move(self, emitter: Emitter, square: str) -> int:
+        return await emitter.to("board").emit(Moved(square))
+
+
+@pytest.mark.parametrize("codec", ["json", "msgpack"])
+async def test_a_session_is_lost_and_resumed(codec: Literal["json", "msgpack"]) -> None:
+    async with TestClient(Gatewright([Game])) as client:
+        async with client.connect("/game", session=True, codec=codec) as ana:
+            assert not ana.resumed
+            await ana.call("join")
+            await ana.call("move", "e4")
+            assert await ana.expect(Moved) == Moved("e4")
+        async with client.connect("/game") as ben:
+            await ben.call("move", "e5")
+        async with client.connect("/game", resume=ana, codec=codec) as back:
+            assert back.resumed
+            assert back.id == ana.id
+            assert await back.expect(Moved) == Moved("e5")
+            assert await back.call("move", "d4", reply=int) == 3
+            await back.bye()
+            assert back.closed == (1000, "bye")
+        async with client.connect("/game", resume=back, codec=codec) as anew:
+            assert not anew.resumed
+
+
+async def test_a_session_that_is_refused_says_why() -> None:
+    async def authenticate(handshake: Handshake) -> Identity[str]:
+        if handshake.auth != "sesame":
+            raise EventError("unauthenticated", "not you")
+        return Identity("ana", "ana")
+
+    async with TestClient(Gatewright([Game], authenticate=authenticate)) as client:
+        with pytest.raises(Refused, match="closed with 4501: not you"):
+            async with client.connect("/game", session=True, auth="door"):
+                pass
+        async with client.connect("/game", session=True, auth="sesame") as ana:
+            assert await ana.call("join") is None

@@ -1,43 +1,30 @@
-"""A client for tests: in-process, through the real door, dispatcher and injection.
-
-```python
-async with TestClient(app, overrides=[Fakes()]) as client, client.connect("/chat") as ana:
-    assert await ana.call("say", Say("lobby", "hi"), reply=int) == 1
-    said = await ana.expect(Said)
-```
-"""
+"""One connection of a test: what it says, what it hears, what it waits for."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
-from http.cookies import SimpleCookie
-from itertools import count
-from typing import Any, Literal, Self, get_origin, overload
-from urllib.parse import quote, unquote, urlencode
+from collections.abc import AsyncGenerator, Callable, Mapping
+from typing import Any, get_origin, overload
 
 import msgspec
-from injector import Binder, Module
 from starlette.types import Message
 from typing_extensions import TypeForm, TypeVar
 
-from gatewright.app import Gatewright
 from gatewright.declare.events import Event
 from gatewright.errors import EventError, GatewrightError
-from gatewright.protocol.codecs import EnvelopeCodec, JsonCodec, MsgpackCodec
+from gatewright.protocol.codecs import EnvelopeCodec
+from gatewright.protocol.sessions.frames import Pong
 
-__all__ = ["Refused", "TestClient", "TestConnection", "Unexpected"]
+__all__ = ["Refused", "TestConnection", "Unexpected"]
 
 T = TypeVar("T")
 E = TypeVar("E", bound=Event)
 
-_CODECS: Mapping[str, Callable[[], EnvelopeCodec]] = {"json": JsonCodec, "msgpack": MsgpackCodec}
-
 
 class Refused(GatewrightError):
-    """The handshake was refused with an HTTP status."""
+    """The handshake was refused with an HTTP status, or a session's opening with a close code."""
 
     def __init__(self, status: int, text: str) -> None:
-        super().__init__(f"HTTP {status}: {text}" if text else f"HTTP {status}")
+        kind = "HTTP" if status < 1000 else "closed with"
+        super().__init__(f"{kind} {status}: {text}" if text else f"{kind} {status}")
         self.status = status
         self.text = text
 
@@ -46,99 +33,19 @@ class Unexpected(AssertionError):
     """What was waited for did not come in time; the message lists what did."""
 
 
-class TestClient:
-    """Runs an application for a test, with bindings replaced by `overrides`.
-
-    `timeout` is in seconds, for everything that a connection of this client waits for.
-    """
-
-    __test__ = False
-
-    def __init__(
-        self,
-        app: Gatewright,
-        *,
-        overrides: Sequence[Module | type[Module] | Callable[[Binder], None]] = (),
-        timeout: float = 5.0,
-    ) -> None:
-        self.app = app
-        self._overrides = overrides
-        self._timeout = timeout
-        self._stack = AsyncExitStack()
-
-    async def __aenter__(self) -> Self:
-        await self._stack.enter_async_context(self.app.run(self._overrides))
-        return self
-
-    async def __aexit__(self, *exc: object) -> None:
-        await self._stack.aclose()
-
-    @asynccontextmanager
-    async def connect(
-        self,
-        namespace: str,
-        *,
-        headers: Mapping[str, str] | None = None,
-        query: Mapping[str, str] | None = None,
-        cookies: Mapping[str, str] | None = None,
-        codec: Literal["json", "msgpack"] = "json",
-        subprotocols: Sequence[str] | None = None,
-    ) -> AsyncGenerator["TestConnection"]:
-        """Open a connection to a path, as `/lab/7`; raises `Refused`.
-
-        At the end it is closed, and everything that it caused on the server has ended.
-        """
-        if subprotocols is None:
-            subprotocols = () if codec == "json" else (f"plain.{codec}",)
-        fields = dict(headers or {})
-        if cookies:
-            jar = SimpleCookie(dict(cookies))
-            fields["cookie"] = "; ".join(f"{m.key}={m.coded_value}" for m in jar.values())
-            # As a browser's page would: cookies come with an Origin.
-            fields.setdefault("origin", "http://testserver")
-        fields.setdefault("host", "testserver")
-        scope: dict[str, Any] = {
-            "type": "websocket",
-            "asgi": {"version": "3.0", "spec_version": "2.4"},
-            "http_version": "1.1",
-            "scheme": "ws",
-            "path": unquote(namespace),
-            "raw_path": quote(namespace, safe="/%").encode(),
-            "root_path": "",
-            "query_string": urlencode(query or {}).encode(),
-            "headers": [
-                (name.lower().encode("latin-1"), value.encode("latin-1"))
-                for name, value in fields.items()
-            ],
-            "client": ("testclient", 0),
-            "server": ("testserver", 80),
-            "subprotocols": list(subprotocols),
-            "extensions": {"websocket.http.response": {}},
-            "state": {},
-        }
-        connection = TestConnection(_CODECS[codec](), self._timeout)
-        task = asyncio.create_task(
-            self.app(scope, connection._to_server.get, connection._take)  # noqa: SLF001
-        )
-        try:
-            await connection._opened(task)  # noqa: SLF001
-            yield connection
-        finally:
-            connection.drop()
-            await asyncio.wait([task])
-            if not task.cancelled() and (error := task.exception()) is not None:
-                raise error
-
-
 class TestConnection:
     """One client's connection; every wait has a timeout whose error lists what did arrive."""
 
     __test__ = False
 
-    def __init__(self, codec: EnvelopeCodec, timeout: float) -> None:
+    def __init__(
+        self, codec: EnvelopeCodec, timeout: float, before: "TestConnection | None" = None
+    ) -> None:
+        """`before` is the connection whose session it goes on with."""
         self._codec = codec
         self._timeout = timeout
-        self._ids = count(1)
+        self.last_id: int = 0 if before is None else before.last_id
+        """The highest id of a call."""
         self._to_server: asyncio.Queue[Message] = asyncio.Queue()
         self._arrived = asyncio.Event()
         self._frames: list[dict[str, Any]] = []
@@ -147,6 +54,10 @@ class TestConnection:
         self.closed: tuple[int, str] | None = None
         """Code and reason, once the server has closed the connection."""
         self.subprotocol: str | None = None
+        self.hello: dict[str, Any] = {}
+        """What the server has said to the opening of a session; empty for a plain connection."""
+        self.position: tuple[str, int] = ("", 0) if before is None else before.position
+        """Epoch and number of the last message of its session that it has got."""
         self._to_server.put_nowait({"type": "websocket.connect"})
 
     # Sending
@@ -165,7 +76,7 @@ class TestConnection:
         self, event: str, *data: Any, reply: Any = Any, timeout: float | None = None
     ) -> Any:
         """Call a handler and return its answer as `reply`; raises the `EventError` it ends with."""
-        call_id = next(self._ids)
+        call_id = self._next_id()
         await self.send({"event": event, **_data(data), "id": call_id})
         frame = await self._wait(
             lambda frame: frame.get("id") == call_id and "event" not in frame,
@@ -186,7 +97,7 @@ class TestConnection:
         self, event: str, *data: Any, item: Any = Any, timeout: float | None = None
     ) -> AsyncGenerator[Any]:
         """Call a stream and iterate its items; leaving the loop early cancels it."""
-        call_id = next(self._ids)
+        call_id = self._next_id()
         await self.send({"event": event, **_data(data), "id": call_id})
         ended = False
         try:
@@ -211,9 +122,76 @@ class TestConnection:
 
     async def send(self, frame: Any) -> None:
         """Send any frame; a str or bytes goes out as it is."""
+        self._say(frame)
+
+    def _say(self, frame: Any) -> None:
         payload = frame if isinstance(frame, str | bytes) else self._codec.encode(frame).payload
         kind = "text" if isinstance(payload, str) else "bytes"
         self._to_server.put_nowait({"type": "websocket.receive", kind: payload})
+
+    def _next_id(self) -> int:
+        self.last_id += 1
+        return self.last_id
+
+    # Sessions
+
+    @property
+    def id(self) -> str:
+        """The id of its session, which is the connection's on the server."""
+        id: str = self.hello["session"]
+        return id
+
+    @property
+    def resumed(self) -> bool:
+        """Whether it goes on with the session that it asked for."""
+        return bool(self.hello and self.hello["resumed"])
+
+    @property
+    def ticket(self) -> dict[str, Any]:
+        """What `resume` shows, as the specification has it."""
+        epoch, seq = self.position
+        hello = self.hello
+        own = {"session": hello["session"], "token": hello["token"]}
+        return own | {"epoch": epoch, "seq": seq, "sent": self.last_id}
+
+    async def bye(self) -> None:
+        """Leave for good: the session ends, and the server closes."""
+        await self.send({"op": "bye"})
+        await self.wait_closed()
+
+    async def open_session(self, auth: Any, resume: Mapping[str, Any] | None) -> None:
+        """Say `open` and wait for `hello`; raises `Refused` with the close code."""
+        opening = {"op": "open", "auth": auth}
+        await self.send(opening if resume is None else opening | {"resume": resume})
+        await self._until(
+            lambda: bool(self.hello) or self.closed is not None, "the server's hello", None
+        )
+        if not self.hello:
+            assert self.closed is not None
+            raise Refused(*self.closed)
+
+    def _heard(self, frame: dict[str, Any]) -> bool:
+        """Take what is the session's own affair, and keep its position."""
+        epoch, seq = self.position
+        match frame:
+            case {"op": "hello"}:
+                self.hello = frame
+                if not frame["resumed"]:
+                    self.position = frame["epoch"], frame["seq"]
+                    self.last_id = 0
+                return True
+            case {"op": "ping", "seq": int(number)}:
+                self.position = epoch, max(seq, number)
+                self._say(Pong())
+                return True
+            case {"op": "gap", "epoch": str(other), "seq": int(number)}:
+                if other != epoch or number < seq:
+                    self.position = other, number
+            case {"seq": int(number)}:
+                self.position = epoch, max(seq, number)
+            case _:
+                pass
+        return False
 
     # Receiving
 
@@ -271,7 +249,8 @@ class TestConnection:
                     frame = msgspec.msgpack.decode(message["bytes"])
                 else:
                     frame = msgspec.json.decode(payload)
-                self._frames.append(frame)
+                if not self._heard(frame):
+                    self._frames.append(frame)
             case "websocket.close":
                 if self._accepted:
                     self.closed = (message.get("code", 1000), message.get("reason") or "")
