@@ -206,6 +206,8 @@ class Namespaces:
                 for seq, entry in enumerate(passing.entries, passing.first):
                     chosen = namespace.select(entry.rooms, entry.users, entry.except_)
                     if seq > floor.seq and any(each is member for each in chosen):
+                        # Nobody was here to number it for when it passed.
+                        entry.outgoing.position = Position(passing.epoch, seq)
                         member.outbox.push(entry.outgoing.frame(member.codec))
 
     def position(self, name: str) -> Position | None:

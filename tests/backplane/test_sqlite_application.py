@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
@@ -21,6 +21,7 @@ from gatewright.backplane import SQLite
 from gatewright.testing import TestClient
 from gatewright.transports.socketio import SocketIO
 from tests._support.server import Url, serve
+from tests.backplane.disks import held
 
 pytestmark = pytest.mark.anyio
 
@@ -150,6 +151,12 @@ async def opened(url: Url, one: Client) -> AsyncGenerator[ClientConnection]:
         yield socket
 
 
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0.002)
+
+
 async def heard(socket: ClientConnection) -> list[str | bytes]:
     """What comes until the last of the events."""
     frames: list[str | bytes] = []
@@ -200,3 +207,24 @@ async def test_what_cannot_be_kept_fails_at_the_emit(tmp_path: Path) -> None:
                 await emitter.emit(Said({2**70: "as a key"}))
             await emitter.emit(Said(1))
             assert await ana.expect("said") == {"data": 1}
+
+
+async def test_what_passes_while_the_first_session_enters_has_its_number(tmp_path: Path) -> None:
+    app = application(tmp_path / "kept.db")
+    backplane = app._backplane
+    assert isinstance(backplane, SQLite)
+    one = SessionClient("json")
+    async with serve(app) as url, opened(url, one) as socket:
+        emitter = app.emitter.of("/chat")
+        with held(backplane):
+            # What is asked for while this is written is written together afterwards.
+            emits = [asyncio.create_task(emitter.emit(Said("before")))]
+            await until(lambda: backplane._journal._group)
+            opening = asyncio.create_task(one.open(socket))
+            await until(lambda: backplane._journal._queue)
+            emits += [asyncio.create_task(emitter.emit(Said("meanwhile"))) for _ in range(3)]
+            await until(lambda: len(backplane._journal._queue) == 4)
+        assert not await opening
+        assert await asyncio.gather(*emits) == [1, 2, 3, 4]
+        assert one.resume["resume"]["seq"] == 1
+        assert [(await one.hear(socket))["seq"] for _ in range(3)] == [2, 3, 4]

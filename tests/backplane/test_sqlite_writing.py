@@ -1,10 +1,7 @@
 """How the SQLite backplane writes: in order, before anybody is told, and what if it cannot."""
 
 import asyncio
-import resource
-import threading
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +10,7 @@ import pytest
 from gatewright.backplane import SQLite, journal
 from gatewright.backplane.base import Batch, Bounds, Marker
 from gatewright.errors import BackplaneError, NotStartedError
+from tests.backplane.disks import broken, full, held, unreadable
 from tests.backplane.lanes import Client, Lane, entry, key, started
 
 pytestmark = pytest.mark.anyio
@@ -21,17 +19,6 @@ pytestmark = pytest.mark.anyio
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "kept.db"
-
-
-@contextmanager
-def held(backplane: SQLite) -> Generator[None]:
-    """Let the disk take its time: nothing is written within the block."""
-    written = threading.Event()
-    backplane._journal._thread.submit(written.wait)
-    try:
-        yield
-    finally:
-        written.set()
 
 
 async def turns(count: int = 20) -> None:
@@ -212,45 +199,6 @@ async def test_names_that_cannot_be_written_fail_alone(path: Path) -> None:
 
 
 # What if it cannot be written
-
-
-@asynccontextmanager
-async def full(backplane: SQLite) -> AsyncGenerator[None]:
-    """A database that may not become any larger."""
-    kept, connection = backplane._journal, backplane._journal._database.connection
-    pages = "PRAGMA max_page_count = {}"
-
-    def limit(count: int) -> None:
-        connection.execute(pages.format(count)).fetchall()
-
-    await kept._in_thread(lambda: limit(1))
-    try:
-        yield
-    finally:
-        if backplane._started is kept:
-            await kept._in_thread(lambda: limit(2**30))
-
-
-@asynccontextmanager
-async def broken(backplane: SQLite) -> AsyncGenerator[None]:
-    """A file system that takes no more bytes: writing is an I/O error."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
-@asynccontextmanager
-async def unreadable(backplane: SQLite) -> AsyncGenerator[None]:
-    """A file that can be neither written nor read as it should be."""
-    kept, connection = backplane._journal, backplane._journal._database.connection
-    await kept._in_thread(lambda: connection.execute("ALTER TABLE sessions RENAME TO hidden"))
-    try:
-        yield
-    finally:
-        await kept._in_thread(lambda: connection.execute("ALTER TABLE hidden RENAME TO sessions"))
 
 
 Failure = Callable[[SQLite], Any]
