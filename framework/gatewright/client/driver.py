@@ -18,7 +18,6 @@ from gatewright.protocol.sessions.client import (
     ClientEvent,
     ClientSession,
     Drop,
-    Lost,
     RefreshDue,
     RefreshEnded,
 )
@@ -83,8 +82,6 @@ class Driver:
                     self.start(self._refresh(), "a refresh")
                 case RefreshEnded(error=error) if error is not None:
                     logger.warning("the identity was not refreshed: %s", error)
-                case Lost(code, reason):
-                    logger.info("connection lost: %s %s", "" if code is None else code, reason)
                 case _:
                     pass
             self._tell(event)
@@ -188,6 +185,8 @@ class Driver:
         except FrameError as error:
             logger.warning("the server sent what is no frame: %s", error)
             reason = str(error)
+        if self._session.until is None:
+            logger.info("connection lost: %s %s", "no close code" if code is None else code, reason)
         self._session.lost(self._loop.time(), code, reason)
         self.pump()
 
@@ -212,6 +211,7 @@ class Driver:
         self.pump()
 
     def _drop(self, code: int | None, why: str) -> None:
+        logger.info("connection dropped: %s", why)
         socket = self._socket
         self._outgoing.clear()
         if socket is None:
