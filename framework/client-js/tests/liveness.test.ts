@@ -1,7 +1,7 @@
 import { expect, onTestFinished, test, vi } from "vitest";
 
 import type { StatusChange } from "../src/gatewright.js";
-import { opened } from "./peer.js";
+import { becomes, opened } from "./peer.js";
 
 const QUICK = { heartbeat: { interval: 0.05, timeout: 0.05 } };
 
@@ -13,6 +13,22 @@ test("silence of interval and timeout together is a loss", async () => {
   await chat.ready();
   expect(changes[0]).toMatchObject({ status: "resuming", reason: "nothing heard for 0 s" });
   await talk.closed;
+});
+
+test("who waits for the next attempt waits for no word of the lost socket", async () => {
+  vi.spyOn(Math, "random").mockReturnValue(0.5);
+  onTestFinished(() => void vi.restoreAllMocks());
+  const { peer, chat, talk } = await opened({ minDelay: 400, maxDelay: 400 }, QUICK);
+  const changes: StatusChange[] = [];
+  chat.onStatus((change) => changes.push(change));
+  talk.cut(); // 0.2 s, in which a silence of 0.1 s would be noticed
+  await (await peer.talk()).hello({ resumed: true });
+  await chat.ready();
+  expect(changes.map(({ status, reason }) => [status, reason])).toEqual([
+    ["resuming", "lost"],
+    ["resuming", "lost"],
+    ["open", ""],
+  ]);
 });
 
 test("whatever comes is a sign of life", async () => {
@@ -73,6 +89,29 @@ test("who is sent away leaves by itself", async () => {
   await chat.ready();
   expect(changes[0]).toMatchObject({ status: "resuming", reason: "balance" });
   await talk.closed;
+});
+
+test("nothing brings back sooner who is sent away, and it is for once", async () => {
+  const { peer, chat, talk } = await opened({ minDelay: 40, maxDelay: 40 });
+  vi.spyOn(Math, "random").mockReturnValue(0.5);
+  onTestFinished(() => void vi.restoreAllMocks());
+  const changes: (StatusChange & { at: number })[] = [];
+  chat.onStatus((change) => changes.push({ ...change, at: Date.now() }));
+  talk.send({ op: "away", after: 0.1, reason: "balance" });
+  await talk.settled();
+  talk.cut();
+  await becomes(chat, "resuming");
+  chat.retry();
+  const again = await peer.talk();
+  expect(changes.map(({ status }) => status)).toEqual(["resuming", "resuming"]);
+  expect(changes[1]!.at).toBeGreaterThanOrEqual(changes[0]!.retryAt! - 1);
+  await again.hello({ resumed: true });
+  await chat.ready();
+  again.cut();
+  await peer.talk();
+  const lost = changes[3]!;
+  expect(lost.reason).toBe("lost");
+  expect(lost.retryAt! - lost.at).toBeGreaterThan(10);
 });
 
 test("what is no JSON ends the socket, not the client", async () => {

@@ -142,6 +142,48 @@ test("a refused connection is noticed with ws, too", async () => {
   expect(refused.reason).toContain("ECONNREFUSED");
 });
 
+test("a refused connection is noticed where it is told by an error alone, as in Node 20", async () => {
+  const peer = await Peer.listen();
+  let made = 0;
+  class Refused {
+    readyState = 0;
+    onopen = null;
+    onmessage = null;
+    onclose = null;
+    onerror = (_: object) => {};
+    constructor(url: string, protocols: string[]) {
+      if (made++) return new WebSocket(url, protocols) as never;
+      setImmediate(() => this.onerror({ message: "refused" }));
+    }
+    send(): void {}
+    close(): void {}
+  }
+  const chat = client(peer.url, { WebSocket: Refused, connectTimeout: 60_000 });
+  const refused = await new Promise<StatusChange>((resolve) => chat.onStatus(resolve));
+  expect(refused).toMatchObject({ status: "connecting", reason: "refused" });
+  await (await peer.talk()).hello();
+  await chat.ready();
+});
+
+test("who closes while auth is asked opens no socket any more", async () => {
+  let made = 0;
+  class Counted extends WebSocket {
+    constructor(url: string, protocols: string[]) {
+      super(url, protocols);
+      made++;
+    }
+  }
+  const peer = await Peer.listen();
+  let answer = (_: unknown) => {};
+  const asked = new Promise((resolve) => (answer = resolve));
+  const chat = client(peer.url, { auth: () => asked, WebSocket: Counted });
+  chat.close();
+  answer("late");
+  await asked;
+  await new Promise(setImmediate);
+  expect(made).toBe(0);
+});
+
 test.each(["/chat", "file:///chat", "chat.example", ""])(
   "%j is no address outside of a page",
   (url) => {
