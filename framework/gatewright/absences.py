@@ -39,6 +39,8 @@ class Absence(Struct, frozen=True):
     hooks: Hooks
     place: Place
     ledger: Ledger | None = None
+    user: str | None = None
+    """Whom it is counted for; a handler that still runs may give it another name."""
 
 
 class Absences:
@@ -87,17 +89,21 @@ class Absences:
             return
         del self._here[key]
         if kept:
-            self._away[key] = Absence(session.hooks, session.place, session.ledger)
+            user = connection.user
+            self._away[key] = Absence(session.hooks, session.place, session.ledger, user)
             self._node.namespaces.away(*key, connection.codec)
             self._sweep_later()
-            self._limit(key, connection.user)
+            if user is not None:
+                self._by_user.setdefault(user, {})[key] = None
+            if not session.hurried:
+                # Else its client is back already.
+                self._limit(user)
 
-    def _limit(self, key: Key, user: str | None) -> None:
+    def _limit(self, user: str | None) -> None:
         """End the longest absence where there are too many, of one user or of all."""
         settings = self._node.settings
         if user is not None:
-            own = self._by_user.setdefault(user, {})
-            own[key] = None
+            own = self._by_user[user]
             if len(own) > settings.max_away_per_user:
                 self._end_soon(next(iter(own)))
         if len(self._away) > settings.max_away:
@@ -126,12 +132,12 @@ class Absences:
     def _forget(self, key: Key) -> Absence | None:
         absence = self._away.pop(key, None)
         self._node.namespaces.returned(*key)
-        if absence is not None and (connection := absence.place.connection) is not None:
-            own = self._by_user.get(connection.user or "")
+        if absence is not None and absence.user is not None:
+            own = self._by_user.get(absence.user)
             if own is not None:
                 own.pop(key, None)
                 if not own:
-                    del self._by_user[connection.user or ""]
+                    del self._by_user[absence.user]
         return absence
 
     @asynccontextmanager

@@ -83,7 +83,8 @@ class Session:
         self.ledger: Ledger | None = ledger
         self._window = ledger.window if ledger is not None else None
         self._controls = controls
-        self._hurried = False
+        self.hurried: bool = False
+        """Whether its client is back already, over another socket."""
         self._hurry: asyncio.Future[None] | None = None
         self.ending: asyncio.Task[None] | None = None
         """Who ends it, from the moment on at which its socket is known to be lost."""
@@ -189,7 +190,7 @@ class Session:
         if reason.resumable != kept:
             reason = DisconnectReason(reason.code, reason.text, kept)
         self._expiry.stop()
-        if not self._hurried:
+        if not self.hurried:
             # Else it says goodbye, and is its transport's affair from here on.
             self._outbox.lose()
         if not (kept and self.connection.patient):
@@ -217,7 +218,7 @@ class Session:
 
     def hurry(self) -> None:
         """Its client is back: what still runs may go on, but nobody waits for it."""
-        self._hurried = True
+        self.hurried = True
         if self._hurry is not None and not self._hurry.done():
             self._hurry.set_result(None)
 
@@ -227,7 +228,7 @@ class Session:
         self._hurry = asyncio.get_running_loop().create_future()
         try:
             async with asyncio.timeout(limit):
-                while (busy := self._lanes.busy) and not self._hurried:
+                while (busy := self._lanes.busy) and not self.hurried:
                     waiting = {*busy, self._hurry}
                     await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         except TimeoutError:
@@ -255,7 +256,7 @@ class Session:
                 self.ledger.trail(busy, self._close_level)
             else:
                 await self._close_level()
-            if not self._hurried:
+            if not self.hurried:
                 await self._outbox.aclose()
         return kept
 
