@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
 
@@ -25,6 +25,10 @@ logger: logging.Logger = logging.getLogger("gatewright")
 
 SWEEP_EVERY = 5.0
 """Seconds between two looks for sessions whose grace has passed, at the most."""
+
+ENDS_AT_ONCE = 100
+"""Sessions whose last hooks run together: after an outage thousands end in one moment, and what
+their hooks ask has its limits too."""
 
 TAKEN_OVER = DisconnectReason(
     CloseCode.TAKEN_OVER, "taken over by a new connection", resumable=True
@@ -63,6 +67,7 @@ class Absences:
         self._by_user: dict[str, dict[Key, None]] = {}
         self._taking: dict[Key, tuple[asyncio.Lock, int]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._ends = asyncio.Semaphore(ENDS_AT_ONCE)
         self._sweeper: asyncio.Task[None] | None = None
 
     def __len__(self) -> int:
@@ -125,9 +130,14 @@ class Absences:
                 logger.exception("%r: its session could not be ended", connection)
             await self._finish(absence, rooms)
 
-        task = asyncio.create_task(end())
+        _ = self._run(end())
+
+    def _run(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run an end on its own: neither its sweep nor another end is to wait for it."""
+        task = asyncio.create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     def _forget(self, key: Key) -> Absence | None:
         absence = self._away.pop(key, None)
@@ -172,10 +182,13 @@ class Absences:
             await self._end_session(session, TAKEN_OVER)
 
     async def end(self, record: Record) -> None:
-        """A session that is away will not return."""
+        """A session that is away will not return; waits until its last hooks have run."""
+        if (ending := self._end(record)) is not None:
+            await asyncio.shield(ending)
+
+    def _end(self, record: Record) -> asyncio.Task[None] | None:
         absence = self._forget((record.namespace, record.id)) or self._revive(record)
-        if absence is not None:
-            await self._finish(absence, record.rooms)
+        return None if absence is None else self._run(self._finish(absence, record.rooms))
 
     async def stop(self) -> None:
         """The process ends; what it keeps in its own memory ends with it."""
@@ -188,17 +201,26 @@ class Absences:
             absence = self._forget(key)
             if absence is None:
                 continue
-            if self._node.backplane.durable:
-                if absence.ledger is not None:
-                    await absence.ledger.close(limit)
-            else:
+            if not self._node.backplane.durable:
                 connection = absence.place.connection
-                await self._finish(absence, () if connection is None else connection.rooms)
+                rooms = () if connection is None else connection.rooms
+                _ = self._run(self._finish(absence, rooms))
+            elif absence.ledger is not None:
+                _ = self._run(absence.ledger.close(limit))
         if self._tasks:
-            await asyncio.wait(self._tasks, timeout=2 * limit)
+            _, late = await asyncio.wait(self._tasks, timeout=4 * limit)
+            for task in late:
+                logger.warning("a session's end took too long; its last hooks are cut off")
+                task.cancel()
+            if late:
+                await asyncio.wait(late, timeout=limit)
 
     async def _finish(self, absence: Absence, rooms: Iterable[str]) -> None:
-        """Run the last hooks of a session that will not return."""
+        """Run the last hooks of a session that will not return, when there is a place for it."""
+        async with self._ends:
+            await self._finish_now(absence, rooms)
+
+    async def _finish_now(self, absence: Absence, rooms: Iterable[str]) -> None:
         place, limit = absence.place, self._node.settings.finish_timeout
         connection = place.connection
         assert connection is not None
@@ -227,7 +249,7 @@ class Absences:
             await asyncio.sleep(pause)
             try:
                 for record in await self._node.backplane.expired():
-                    await self.end(record)
+                    _ = self._end(record)
             except Exception:
                 logger.exception("looking for expired sessions failed; trying again")
         self._sweeper = None
