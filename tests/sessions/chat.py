@@ -320,6 +320,7 @@ class House:
             "away": len(absences._away),
             "by user": len(absences._by_user),
             "taking": len(absences._taking),
+            "ending": len(absences._tasks),
             "namespaces": len(node.namespaces),
             "away in namespaces": len(node.namespaces._away),
             "held": len(node.namespaces._held),
