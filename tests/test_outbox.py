@@ -187,6 +187,17 @@ def test_a_peer_that_stops_reading_is_aborted_though_nothing_more_is_sent(case: 
     assert (before, case.link.aborted) == (0, 1)
 
 
+def test_a_socket_that_stalls_is_found_soon(case: Case) -> None:
+    case.link.reading = False
+    case.push(100)
+    case.loop.advance(STALL / 3, STALL / 100)
+    case.link.read(1)
+    case.loop.advance(STALL * 0.99, STALL / 100)
+    before = case.link.aborted
+    case.loop.advance(STALL * 0.07, STALL / 100)
+    assert (before, case.link.aborted) == (0, 1)
+
+
 def test_a_slow_peer_is_none_that_stalls(case: Case) -> None:
     case.link.reading = False
     case.push(100)

@@ -56,8 +56,9 @@ class Flusher:
             self._look_later()
 
     def _look_later(self) -> None:
-        # One timer for all: a stalled socket is found at most half of the limit late.
-        self._timer = asyncio.get_running_loop().call_later(self._stall / 4, self._look)
+        # One timer for all: a stalled socket is found at most a twentieth of the limit late, two
+        # looks after its time.
+        self._timer = asyncio.get_running_loop().call_later(self._stall / 40, self._look)
 
     def _look(self) -> None:
         self._timer = None

@@ -79,7 +79,9 @@ class Outbox:
         self._gone = False
         self._waits = False
         self._moved = 0.0
-        self._taken = 0
+        self._taken: int | None = None
+        """What the socket had taken at the last look; to ask costs a call of the system, which
+        most are spared since by the first look everything has left."""
         self._mark = 0
         self._marked = 0
         self.limit: int = limit
@@ -213,7 +215,7 @@ class Outbox:
     def stillness(self, now: float) -> float:
         """For how many seconds the socket has taken nothing, as far as earlier calls know."""
         taken = self._link.taken
-        if taken > self._taken:
+        if self._taken is None or taken > self._taken:
             self._taken = taken
             self._moved = now
         return now - self._moved
@@ -221,8 +223,7 @@ class Outbox:
     def _be_watched(self) -> None:
         if not self.watched:
             self.watched = True
-            self._taken = self._link.taken
-            self._moved = asyncio.get_running_loop().time()
+            self._taken = None
             self._flusher.watch(self)
 
     def _leave(self, goodbye: tuple[int, str]) -> None:
