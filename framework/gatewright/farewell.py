@@ -19,10 +19,15 @@ REASON = "the server stops"
 
 
 def spread(count: int, window: float) -> list[float]:
-    """Delays in seconds for so many clients: even over the window, in random order."""
-    slot = window / count if count else window
+    """Delays in seconds for so many clients: even over the window, in random order.
+
+    Its first quarter is left free. This process has to end and the next one to start; who came too
+    early for that would try again soon after, with all others who did.
+    """
+    first = window / 4
+    slot = (window - first) / count if count else window
     # A random place within its slot: several processes that stop together do not beat together.
-    delays = [slot * (each + random()) for each in range(count)]  # noqa: S311 - no secret
+    delays = [first + slot * (each + random()) for each in range(count)]  # noqa: S311 - no secret
     shuffle(delays)
     return delays
 
