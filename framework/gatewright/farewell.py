@@ -54,12 +54,12 @@ async def see_off(
     here = list(sessions)
     for session, after in zip(here, spread(len(here), settings.drain), strict=True):
         session.connection.outbox.away(after, REASON)
-        dismiss(session.connection.outbox)
     for outlet in unopened:
         dismiss(outlet)
+    limit = settings.finish_timeout
+    await _close(here, limit)
     # Their transports end them as their clients answer the goodbye; who does not is cut. Who is
     # still opening is told at the end of that.
-    limit = settings.finish_timeout
     late = await _ended(tasks, limit)
     for outlet in [*(session.connection.outbox for session in sessions), *unopened]:
         outlet.abort()
@@ -67,6 +67,28 @@ async def see_off(
         late = await _ended(late, 3 * limit)
     if late:
         logger.warning("%d connections go on %g s after they were closed", len(late), 4 * limit)
+
+
+async def _close(sessions: Collection[Session], limit: float) -> None:
+    """Close each as soon as it has answered the calls that it has taken, or after `limit`."""
+
+    async def close(session: Session, quiet: asyncio.Future[None]) -> None:
+        await quiet
+        dismiss(session.connection.outbox)
+
+    busy: dict[asyncio.Task[None], Session] = {}
+    for session in sessions:
+        quiet = session.leave()
+        if quiet is None:
+            dismiss(session.connection.outbox)
+        else:
+            busy[asyncio.create_task(close(session, quiet))] = session
+    if not busy:
+        return
+    _, late = await asyncio.wait(busy, timeout=limit)
+    for task in late:
+        task.cancel()
+        dismiss(busy[task].connection.outbox)
 
 
 async def _ended(tasks: Collection["asyncio.Task[Any]"], limit: float) -> "set[asyncio.Task[Any]]":

@@ -32,6 +32,7 @@ class Lanes:
         "_cut",
         "_ending",
         "_fallen",
+        "_hush",
         "_idle",
         "_inbox",
         "_lanes",
@@ -68,6 +69,7 @@ class Lanes:
         self._streams: dict[asyncio.Task[None], Call] = {}
         self._idle: deque[asyncio.Future[None]] = deque()
         self._room: asyncio.Future[None] | None = None
+        self._hush: asyncio.Future[None] | None = None
         self._ending = False
         self._cut = False
         self.calls: dict[int, Call] = calls
@@ -80,6 +82,21 @@ class Lanes:
     @property
     def full(self) -> bool:
         return len(self._inbox) >= self._limit
+
+    @property
+    def quiet(self) -> bool:
+        """Whether nothing is handled and nothing waits for it, streams aside."""
+        return not self._inbox and len(self._idle) >= sum(not each.done() for each in self._lanes)
+
+    def hush(self) -> asyncio.Future[None]:
+        """Is done when it is `quiet`; asked once."""
+        self._hush = asyncio.get_running_loop().create_future()
+        self._tell_quiet()
+        return self._hush
+
+    def _tell_quiet(self) -> None:
+        if self._hush is not None and self.quiet:
+            _wake(self._hush)
 
     def room(self) -> asyncio.Future[None]:
         """Is done when another call may wait, or none will be handled any more."""
@@ -193,6 +210,7 @@ class Lanes:
                 self._fallen()
             elif self._inbox and not self.busy:
                 self.clear()
+            self._tell_quiet()
 
     def _make_room(self) -> None:
         if self._room is not None:
@@ -227,6 +245,8 @@ class Lanes:
                 return
             waiting = loop.create_future()
             self._idle.append(waiting)
+            if self._hush is not None:
+                self._tell_quiet()
             await waiting
 
     async def _handle(self, call: Call, task: asyncio.Task[None]) -> None:

@@ -122,11 +122,15 @@ class Keeper:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def release(self) -> bool:
-        """The socket is lost; False where another socket has the session already."""
+    async def release(self, taken: int | None = None) -> bool:
+        """The socket is lost; False where another socket has the session already.
+
+        `taken` is the highest id of a call that was taken, where that is known.
+        """
         if self._confirmed:
             await self._backplane.confirm(self._namespace, self._id, self._confirmed)
-        return await self._backplane.release(self._namespace, self._id, self._generation)
+        generation = self._generation
+        return await self._backplane.release(self._namespace, self._id, generation, taken=taken)
 
     async def end(self) -> bool:
         """The session is over; False where another socket has it."""

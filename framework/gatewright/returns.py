@@ -127,7 +127,9 @@ class Returns:
         connection.keeper = Keeper(
             backplane, namespace, record.id, resumption.head, record.generation
         )
-        ledger = self._resumed_ledger(connection, absence, ticket) if way.calls_last else None
+        ledger = None
+        if way.calls_last:
+            ledger = self._resumed_ledger(connection, absence, record.taken, ticket.sent)
         session = self._connections.host(path, opening, connection, way, ledger)
         self._node.namespaces[namespace].restore(connection, record.rooms)
         self._enter(session, held, resumption.head)
@@ -154,12 +156,12 @@ class Returns:
         return Ledger(connection, self._node.observers, window)
 
     def _resumed_ledger(
-        self, connection: Connection, absence: Absence | None, ticket: Ticket
+        self, connection: Connection, absence: Absence | None, taken: int | None, sent: int
     ) -> Ledger:
-        """What is known of the calls of a session; nothing, if another process had it."""
+        """What is known of a session's calls; if another process had it, what that has said."""
         known = absence.ledger if absence is not None else None
         if known is None:
-            return self._ledger(connection, Window(self._ends, ticket.sent))
+            return self._ledger(connection, Window(self._ends, taken, sent))
         known.moved(connection)
         return known
 

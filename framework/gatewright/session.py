@@ -83,6 +83,7 @@ class Session:
         self.ledger: Ledger | None = ledger
         self._window = ledger.window if ledger is not None else None
         self._controls = controls
+        self._leaving = False
         self.hurried: bool = False
         """Whether its client is back already, over another socket."""
         self._hurry: asyncio.Future[None] | None = None
@@ -141,8 +142,11 @@ class Session:
 
         Read even when it is over the rate: a call must learn that it was refused.
         """
-        allowed = self._allowed()
         event, call_id = envelope.event, envelope.id
+        if self._leaving and event is not UNSET:
+            # Not taken: a client that asks again asks the next process.
+            return
+        allowed = self._allowed()
         if (
             self._window is not None
             and isinstance(event, str)
@@ -176,6 +180,11 @@ class Session:
             self._replies.fail(None, None, EventError(ErrorCode.BAD_FRAME, reason))
         else:
             self._refuse_rate(None, None)
+
+    def leave(self) -> "asyncio.Future[None] | None":
+        """Take no more events; returns what is done when those that were taken are, or None."""
+        self._leaving = True
+        return None if self._lanes.quiet else self._lanes.hush()
 
     async def end(self, reason: DisconnectReason) -> bool:
         """The socket is lost: finish what was received, run the hooks of the end, free everything.
@@ -238,7 +247,8 @@ class Session:
         connection, keeper = self.connection, self.connection.keeper
         try:
             if kept and keeper is not None:
-                kept = await keeper.release()
+                taken = self._window.last if self._window is not None else None
+                kept = await keeper.release(taken)
             elif keeper is not None:
                 await keeper.end()
             elif connection.joined:

@@ -306,3 +306,18 @@ async def test_only_durable_sessions_survive_a_stop(backplane: Backplane) -> Non
     async with started(backplane):
         found = await backplane.find("/a", key(ana.id))
         assert (found is not None) == backplane.durable
+
+
+async def test_the_calls_that_were_taken_are_told_to_whoever_resumes_next(
+    backplane: Backplane,
+) -> None:
+    async with started(backplane):
+        ana = await Client.open(backplane)
+        assert (await ana.record()).taken is None
+        assert await backplane.release("/a", ana.id, 1, taken=7)
+        assert (await ana.record()).taken == 7
+        resumption = await backplane.resume("/a", key(ana.id), None)
+        assert resumption is not None
+        assert resumption.record.taken == 7
+        # From here on more may be taken, and a process that is killed tells nobody.
+        assert (await ana.record()).taken is None

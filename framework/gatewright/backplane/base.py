@@ -120,6 +120,9 @@ class Record(Struct, frozen=True, kw_only=True):
     users: tuple[Stay, ...] = ()
     state: bytes = b""
     keys: tuple[bytes, ...]
+    taken: int | None = None
+    """The highest id of a call that was taken, as whoever had its last socket said; None where
+    nobody has, because the process was killed."""
 
     @property
     def rooms(self) -> tuple[str, ...]:
@@ -236,8 +239,13 @@ class Backplane(ABC):
         """The client knows its newest key: the one before it ends. Not if a newer one has it."""
 
     @abstractmethod
-    async def release(self, namespace: str, id: str, generation: int) -> bool:
-        """Its socket is lost: its grace begins. False if it has ended or a newer one has it."""
+    async def release(
+        self, namespace: str, id: str, generation: int, *, taken: int | None = None
+    ) -> bool:
+        """Its socket is lost: its grace begins. False if it has ended or a newer one has it.
+
+        `taken` is kept for whoever resumes it next, and forgotten then.
+        """
 
     @abstractmethod
     async def end(self, namespace: str, id: str, generation: int) -> bool:

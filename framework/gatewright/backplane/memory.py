@@ -84,8 +84,10 @@ class Memory(Backplane):
     async def settle(self, namespace: str, id: str, generation: int) -> None:
         self._sequences.settle(namespace, id, generation)
 
-    async def release(self, namespace: str, id: str, generation: int) -> bool:
-        return self._sequences.release(namespace, id, generation)
+    async def release(
+        self, namespace: str, id: str, generation: int, *, taken: int | None = None
+    ) -> bool:
+        return self._sequences.release(namespace, id, generation, taken)
 
     async def end(self, namespace: str, id: str, generation: int) -> bool:
         return self._sequences.end(namespace, id, generation)

@@ -175,7 +175,10 @@ class Sequences:
         entries, gaps = missed(session, after, sequence.head, history, self._bounds)
         if left:
             self._lane(Marker(namespace, sequence.seq, "leave", session.id, left))
-        return Resumption(session.record(), sequence.head, entries, gaps)
+        record = session.record()
+        # From here on a newer socket takes calls.
+        session.taken = None
+        return Resumption(record, sequence.head, entries, gaps)
 
     def settle(self, namespace: str, id: str, generation: int) -> None:
         sequence, session = self._session(namespace, id)
@@ -184,12 +187,13 @@ class Sequences:
                 del sequence.by_key[ended]
                 self._touch(session)
 
-    def release(self, namespace: str, id: str, generation: int) -> bool:
+    def release(self, namespace: str, id: str, generation: int, taken: int | None) -> bool:
         _, session = self._session(namespace, id)
         if session is None or session.generation != generation:
             return False
         if session.deadline is None:
             session.deadline = self._clock() + self._bounds.grace
+            session.taken = taken
             self._away[session] = None
             self._touch(session)
         return True

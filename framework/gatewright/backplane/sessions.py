@@ -28,6 +28,7 @@ class Session:
         "rooms",
         "start",
         "state",
+        "taken",
         "user",
         "users",
     )
@@ -46,6 +47,7 @@ class Session:
         self.user: str | None = None
         self.users: Stays = Stays()
         self.state: bytes = b""
+        self.taken: int | None = None
         self.deadline: float | None = None
         """When its grace is over; None while it has a socket."""
         self.rename(user, start.seq)
@@ -63,6 +65,7 @@ class Session:
         session.user = record.user
         session.users = Stays(record.users, lost[1])
         session.state = record.state
+        session.taken = record.taken
         session.deadline = deadline
         return session
 
@@ -79,6 +82,7 @@ class Session:
             users=tuple(self.users),
             state=self.state,
             keys=self.keys,
+            taken=self.taken,
         )
 
     def renew(self, used: bytes, renewed: bytes) -> tuple[bytes, ...]:

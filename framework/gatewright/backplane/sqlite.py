@@ -144,9 +144,11 @@ class SQLite(Backplane):
     async def settle(self, namespace: str, id: str, generation: int) -> None:
         await self._journal.ask(lambda sequences: sequences.settle(namespace, id, generation))
 
-    async def release(self, namespace: str, id: str, generation: int) -> bool:
+    async def release(
+        self, namespace: str, id: str, generation: int, *, taken: int | None = None
+    ) -> bool:
         return await self._journal.ask(
-            lambda sequences: sequences.release(namespace, id, generation), insistent=True
+            lambda sequences: sequences.release(namespace, id, generation, taken), insistent=True
         )
 
     async def end(self, namespace: str, id: str, generation: int) -> bool:

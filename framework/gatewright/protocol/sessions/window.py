@@ -28,14 +28,14 @@ class Window:
 
     __slots__ = ("_asked", "_ends", "_known", "_limit", "_running", "_sent", "_size", "_top")
 
-    def __init__(self, limit: int, sent: int | None = None) -> None:
-        """`limit` is how many bytes of ends are kept.
+    def __init__(self, limit: int, taken: int | None = 0, sent: int = 0) -> None:
+        """`limit` is how many bytes of ends are kept, `taken` the highest id that was taken.
 
-        `sent` is given where nobody knows what became of the calls up to this id.
+        Where nobody knows that, which None says, it may have been any up to the id `sent`.
         """
         self._limit = limit
-        self._top = sent or 0
-        self._known = sent is None
+        self._top = sent if taken is None else taken
+        self._known = taken is not None
         self._running: set[int] = set()
         self._ends: OrderedDict[int, Frame] = OrderedDict()
         self._size = 0
