@@ -1,7 +1,9 @@
+import { once } from "node:events";
+
 import { expect, onTestFinished, test, vi } from "vitest";
 
 import { EventError } from "../src/gatewright.js";
-import { becomes, opened } from "./peer.js";
+import { becomes, HELLO, opened } from "./peer.js";
 
 const SURE = { event: "sure", data: { about: "it" }, id: "7" };
 
@@ -85,6 +87,23 @@ test("an answer that came while there was no socket waits until it is asked for"
   await again.hello({ resumed: true });
   await again.settled();
   again.send(SURE);
+  expect(await again.read()).toEqual({ id: "7", data: true });
+});
+
+test("an answer waits for hello", async () => {
+  const { peer, chat, talk } = await opened();
+  let finish = (_: unknown) => {};
+  chat.handle("sure", () => new Promise((resolve) => (finish = resolve)));
+  talk.send(SURE);
+  await talk.settled();
+  talk.cut();
+  const again = await peer.talk();
+  await again.read();
+  finish(true);
+  again.socket.ping();
+  await once(again.socket, "pong");
+  expect(again.unread).toBe(0);
+  again.send({ ...HELLO, resumed: true }, SURE);
   expect(await again.read()).toEqual({ id: "7", data: true });
 });
 

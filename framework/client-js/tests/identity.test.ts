@@ -28,6 +28,30 @@ test("a refusal is told, and tried again while there is time", async () => {
   expect(await talk.read()).toEqual({ op: "auth", auth: "mine" });
 });
 
+test("an identity that comes too late for its socket is not sent on another", async () => {
+  let answer = (_: unknown) => {};
+  let asked = 0;
+  const auth = () => (++asked === 2 ? new Promise((resolve) => (answer = resolve)) : asked);
+  const { peer, chat, talk } = await opened({ auth }, { expires: 0.1 });
+  await vi.waitFor(() => expect(asked).toBe(2));
+  talk.cut();
+  const again = await peer.talk();
+  expect(await again.hello({ resumed: true })).toMatchObject({ auth: 3 });
+  await chat.ready();
+  answer("late");
+  await again.settled();
+});
+
+test("without a socket there is nothing to renew", async () => {
+  vi.spyOn(Math, "random").mockReturnValue(0.5);
+  onTestFinished(() => void vi.restoreAllMocks());
+  let asked = 0;
+  const options = { auth: () => ++asked, minDelay: 600, maxDelay: 600 };
+  const { peer, talk } = await opened(options, { expires: 0.2 });
+  talk.cut(); // it would be renewed while one waits
+  expect(await (await peer.talk()).read()).toMatchObject({ auth: 2 });
+});
+
 test("an identity for longer than a timer can wait is not asked for at once", async () => {
   const { talk } = await opened({ auth: () => 1 }, { expires: 3e7 });
   await talk.settled();

@@ -17,6 +17,19 @@ test("listeners come and go", async () => {
   expect(heard).toEqual(["a 1", "once 1", "b 1", "b 2"]);
 });
 
+test("who is taken away by a listener is not called any more", async () => {
+  const { chat, talk } = await opened();
+  const heard: string[] = [];
+  chat.on("said", () => {
+    heard.push("first");
+    off();
+  });
+  const off = chat.on("said", () => heard.push("second"));
+  talk.send({ event: "said" });
+  await talk.settled();
+  expect(heard).toEqual(["first"]);
+});
+
 test("what a listener throws hurts nobody else, and is reported", async () => {
   const { chat, talk } = await opened();
   const uncaught: unknown[] = [];
