@@ -184,7 +184,7 @@ applications = {
 }
 if DATABASE := os.environ.get("DATABASE"):
     # What outlives the process.
-    applications = {"/kept": application(SQLite(DATABASE)), **applications}
+    applications = {"/kept": application(SQLite(DATABASE), drain=1), **applications}
 
 PAGE = """<!doctype html>
 <title>A page</title>

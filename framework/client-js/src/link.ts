@@ -99,7 +99,7 @@ export class Link {
 
   /** Go on, but be gone `after` seconds from now; however the socket ends, come back then. */
   away(after: number, reason: string): void {
-    this.#awayAt = Date.now() + after * 1000;
+    this.#awayAt = Date.now() + Math.round(after * 1000);
     this.#awayReason = reason;
     clearTimeout(this.#leave);
     this.#leave = setTimeout(() => this.#lose(reason), after * 1000);

@@ -55,6 +55,8 @@ test("a server that is stopped and started again is a pause: what is called mean
   chat.on("said", ({ text }) => said.push(text));
   await chat.call("join", "lobby");
   chat.onStatus((change) => change.status === "open" && resumed.push(change.resumed!));
+  const changes: (StatusChange & { at: number })[] = [];
+  chat.onStatus((change) => changes.push({ ...change, at: Date.now() }));
   const noticed = becomes(chat, "resuming");
   await Promise.all([noticed, server.terminate()]);
   const numbers = Array.from({ length: 200 }, (_, n) => `${n}`);
@@ -63,6 +65,9 @@ test("a server that is stopped and started again is a pause: what is called mean
   await Promise.all(calls);
   await vi.waitFor(() => expect(said).toEqual(numbers));
   expect(resumed).toEqual([true]);
+  // The server has said when to come back.
+  expect(changes[0]).toMatchObject({ reason: "the server stops", code: 1012 });
+  expect(changes[1]!.at).toBeGreaterThanOrEqual(changes[0]!.retryAt! - 1);
 }, 40_000);
 
 test("with a database sessions outlive a server that is killed: nothing lost, nothing twice", async () => {
