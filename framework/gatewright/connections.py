@@ -13,6 +13,7 @@ from gatewright.connection import Connection
 from gatewright.context import Place
 from gatewright.di import Container
 from gatewright.emitter import Emitter
+from gatewright.entrance import Entrance
 from gatewright.expiry import Expiry
 from gatewright.ledger import Ledger
 from gatewright.namespaces import NamespacePlan
@@ -22,7 +23,7 @@ from gatewright.outlets import Nowhere, Outlet
 from gatewright.protocol.codecs import Codec
 from gatewright.protocol.frames import Envelope
 from gatewright.rooms import OWN_ROOM
-from gatewright.session import Entrance, Session
+from gatewright.session import Session
 from gatewright.types import Handshake, Identity
 
 __all__ = ["Connections", "Way"]

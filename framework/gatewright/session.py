@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Protocol
 
 from msgspec import UNSET, Struct
 
@@ -11,11 +10,13 @@ from gatewright.catching import stray
 from gatewright.connection import Connection
 from gatewright.context import Context, Place
 from gatewright.di import Level
+from gatewright.entrance import Entrance, refusal_code
 from gatewright.errors import ErrorCode, EventError
 from gatewright.expiry import Expiry
 from gatewright.lanes import Lanes
 from gatewright.ledger import Ledger
 from gatewright.node import Node
+from gatewright.outlets import Nowhere, Outlet
 from gatewright.plans import Call, EventPlan, Hooks
 from gatewright.protocol.close import CloseCode
 from gatewright.protocol.frames import Envelope
@@ -23,36 +24,13 @@ from gatewright.protocol.limits import Limits
 from gatewright.protocol.sessions.codecs import SessionCodec
 from gatewright.protocol.sessions.frames import Ack
 from gatewright.protocol.sessions.window import Taken, Window
+from gatewright.recovery import Keeper
 from gatewright.replies import Replies
 from gatewright.types import DisconnectReason, Gap
 
-__all__ = ["Entrance", "Session", "refusal_code"]
+__all__ = ["Session"]
 
 logger: logging.Logger = logging.getLogger("gatewright")
-
-_REFUSALS: dict[str, CloseCode] = {
-    ErrorCode.UNAUTHENTICATED: CloseCode.UNAUTHENTICATED,
-    ErrorCode.INTERNAL: CloseCode.INTERNAL,
-    ErrorCode.TIMEOUT: CloseCode.OPEN_TIMEOUT,
-}
-"""How the error of a guard or a hook closes; all others are `FORBIDDEN`."""
-
-
-def refusal_code(error: EventError) -> CloseCode:
-    """The code that a refused connection is closed with."""
-    return _REFUSALS.get(error.code, CloseCode.FORBIDDEN)
-
-
-class Entrance(Protocol):
-    """What a door is told that answers an opening after its hooks have run."""
-
-    def opened(self) -> None:
-        """The hooks have let the connection in; its events are handled next."""
-        ...
-
-    def refused(self, error: EventError) -> None:
-        """A hook has not; the connection is closed next."""
-        ...
 
 
 class Session:
@@ -79,10 +57,11 @@ class Session:
         """`controls` takes the control frames of the transport's own; False: it knows no such."""
         self.connection = connection
         # Its own: the connection has the next one's as soon as its client is back.
-        self._outbox = connection.outbox
+        self._outbox: Outlet = connection.outbox
         self.ledger: Ledger | None = ledger
         self._window = ledger.window if ledger is not None else None
         self._controls = controls
+        self._serving = False
         self._leaving = False
         self.hurried: bool = False
         """Whether its client is back already, over another socket."""
@@ -184,7 +163,7 @@ class Session:
     def leave(self) -> "asyncio.Future[None] | None":
         """Take no more events; returns what is done when those that were taken are, or None."""
         self._leaving = True
-        return None if self._lanes.quiet else self._lanes.hush()
+        return None if not self._serving or self._lanes.quiet else self._lanes.hush()
 
     async def end(self, reason: DisconnectReason) -> bool:
         """The socket is lost: finish what was received, run the hooks of the end, free everything.
@@ -246,12 +225,9 @@ class Session:
     async def _free(self, *, kept: bool) -> bool:
         connection, keeper = self.connection, self.connection.keeper
         try:
-            if kept and keeper is not None:
-                taken = self._window.last if self._window is not None else None
-                kept = await keeper.release(taken)
-            elif keeper is not None:
+            if keeper is not None and not kept:
                 await keeper.end()
-            elif connection.joined:
+            elif keeper is None and connection.joined:
                 await self._node.backplane.mark(
                     connection.namespace, "leave", connection.id, list(connection.joined)
                 )
@@ -268,6 +244,22 @@ class Session:
                 await self._close_level()
             if not self.hurried:
                 await self._outbox.aclose()
+        return keeper is not None and kept and await self._release(keeper)
+
+    async def _release(self, keeper: Keeper) -> bool:
+        """Begin the grace, when nothing is left of the socket: it could pass meanwhile."""
+        connection, kept = self.connection, False
+        # A socket, its buffers and its compressor are not to be kept for as long as that.
+        connection.outbox = Nowhere()
+        self._replies.move()
+        taken = self._window.last if self._window is not None else None
+        try:
+            kept = await keeper.release(taken)
+        finally:
+            if not kept:
+                # It has ended, or is another process's.
+                connection.ended = True
+                self._node.calls.lost(connection.id)
         return kept
 
     async def _close_level(self) -> None:
@@ -364,6 +356,7 @@ class Session:
             self._close(CloseCode.DISCONNECTED, "")
             return
         self._begun = True
+        self._serving = True
         if self._entrance is not None:
             self._entrance.opened()
         for observer in self._observers:

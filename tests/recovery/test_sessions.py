@@ -96,7 +96,7 @@ def test_the_older_socket_is_told_who_has_the_session(sim: Simulation) -> None:
     sim.server_hears(present(ana))
     (closing,) = second.down
     assert isinstance(closing, Closing)
-    assert closing.code == 4509
+    assert closing.code == 4009
     second.deliver_down()
     sim.calm()
 

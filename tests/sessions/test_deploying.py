@@ -22,7 +22,7 @@ class Work:
         self.gate = asyncio.Event()
 
 
-def application(work: Work, file: Path, **settings: float) -> Gatewright:
+def application(work: Work, file: Path, settings: Settings | None = None) -> Gatewright:
     @gateway("/chat")
     class Chat:
         @on("slow")
@@ -40,7 +40,7 @@ def application(work: Work, file: Path, **settings: float) -> Gatewright:
         async def join(self, connection: Connection) -> None:
             await connection.join("lobby")
 
-    return Gatewright([Chat], backplane=SQLite(file), settings=Settings(**settings))
+    return Gatewright([Chat], backplane=SQLite(file), settings=settings)
 
 
 async def test_what_runs_is_answered_first_and_the_rest_left_to_the_next_process(
@@ -73,7 +73,7 @@ async def test_what_runs_is_answered_first_and_the_rest_left_to_the_next_process
 
 async def test_a_handler_that_hangs_does_not_keep_the_process(tmp_path: Path) -> None:
     work = Work()
-    app = application(work, tmp_path / "sessions.db", finish_timeout=0.2)
+    app = application(work, tmp_path / "sessions.db", Settings(finish_timeout=0.2))
     async with asyncio.timeout(20), serve(app) as url, Client.opened(url) as ana:
         await ana.start("slow", "one")
         await until(lambda: work.begun)

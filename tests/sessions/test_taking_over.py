@@ -18,21 +18,21 @@ from tests.sessions.client import Client, Format, Resume
 pytestmark = pytest.mark.anyio
 
 
-async def test_the_former_socket_is_closed_with_4509(door: Door, wire: Format) -> None:
+async def test_the_former_socket_is_closed_with_4009(door: Door, wire: Format) -> None:
     options: dict[str, Any] = {"wire": wire, "compression": door.compression}
     async with running(door=door) as house:
         async with Client.opened(house.url, **options) as ana:
             await ana.call("join", "attic")
             async with Client.opened(house.url, resume=ana.ticket, **options) as back:
                 assert (back.hello["resumed"], back.id) == (True, ana.id)
-                assert (await ana.closed())[0] == 4509
+                assert (await ana.closed())[0] == 4009
                 assert ana.passed == []
                 assert len(house.app) == 1
                 await house.say("attic", "hello")
                 assert await back.hear(1) == ["hello"]
                 assert await house.main.to(ana.id).members() == [ana.id]
         assert house.witness.seen[:3] == ["connect", "disconnect", "resume"]
-        assert house.witness.reasons[0].code == 4509
+        assert house.witness.reasons[0].code == 4009
         assert house.witness.reasons[0].resumable
 
 
@@ -111,7 +111,7 @@ async def test_what_a_former_socket_says_after_the_take_over_is_not_heard() -> N
                 await former.send(json.dumps(frame))
             opcode, payload = await former.receive()
             assert opcode == CLOSE
-            assert int.from_bytes(payload[:2], "big") == 4509
+            assert int.from_bytes(payload[:2], "big") == 4009
             assert await back.call("echo", "here") == "here"
             assert await back.call("who") is None
             assert [f for f in await back.quiet() if f.get("op") == "pong"] == []

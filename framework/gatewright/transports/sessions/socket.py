@@ -11,6 +11,7 @@ from starlette.types import Receive, Scope, Send
 
 from gatewright.connections import Way
 from gatewright.dispatcher import Dispatcher
+from gatewright.entrance import refusal_code
 from gatewright.errors import EventError
 from gatewright.openings import Opening
 from gatewright.outbox import Outbox
@@ -19,7 +20,6 @@ from gatewright.protocol.codecs import FrameError, decode_errors
 from gatewright.protocol.sessions.codecs import SessionCodec
 from gatewright.protocol.sessions.frames import SessionEnvelope
 from gatewright.recovery import Ticket, new_secret
-from gatewright.session import refusal_code
 from gatewright.transports.links import Cut, make_link
 from gatewright.transports.reading import payload_of, read, size_of
 from gatewright.transports.sessions.conversation import Conversation, read_auth
