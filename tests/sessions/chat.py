@@ -85,6 +85,9 @@ class Witness:
         self.end_gate = asyncio.Event()
         """What `on_end` waits for."""
         self.end_gate.set()
+        self.thing_gate = asyncio.Event()
+        """What the resource of a connection waits for when it is closed."""
+        self.thing_gate.set()
         self.room_gate = asyncio.Event()
         """What `authorize_room` waits for."""
         self.room_gate.set()
@@ -118,6 +121,7 @@ def chat(witness: Witness, *, concurrency: int = 1) -> tuple[type, type[Module]]
         async def thing(self) -> AsyncIterator[Thing]:
             witness.seen.append("open thing")
             yield Thing()
+            await witness.thing_gate.wait()
             witness.seen.append("close thing")
 
     async def guard(handshake: Handshake) -> None:

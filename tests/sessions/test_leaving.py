@@ -1,8 +1,13 @@
 """How sessions end: left, refused, expired, pushed out; and which losses may be made good."""
 
+import gc
+
 import pytest
 
 from gatewright import Settings
+from gatewright.outbox import Outbox
+from gatewright.transports.sessions.conversation import Conversation
+from gatewright.types import Frame
 from tests.behaviours.chat import Door
 from tests.sessions.chat import House, Witness, running, until
 from tests.sessions.client import Client, Format, Resume
@@ -131,11 +136,13 @@ async def test_a_take_over_pushes_nobody_out() -> None:
         async with Client.opened(house.url, auth=auth) as away:
             away.cut()
         await house.gone()
-        async with Client.opened(house.url, auth=auth) as here:
-            async with Client.opened(house.url, resume=here.ticket, auth=auth) as back:
-                assert back.hello["resumed"]
-                assert "end" not in house.witness.seen
-                assert await returns(house, away.ticket, "ana")
+        async with (
+            Client.opened(house.url, auth=auth) as here,
+            Client.opened(house.url, resume=here.ticket, auth=auth) as back,
+        ):
+            assert back.hello["resumed"]
+            assert "end" not in house.witness.seen
+            assert await returns(house, away.ticket, "ana")
 
 
 async def test_who_has_another_name_while_away_is_counted_by_the_one_it_left_with() -> None:
@@ -179,3 +186,43 @@ async def test_nothing_is_kept_of_those_who_have_ended() -> None:
         await house.empty()
         assert house.witness.seen.count("end") == 12
         assert house.witness.seen.count("close thing") == house.witness.seen.count("open thing")
+
+
+async def test_who_is_away_keeps_nothing_of_the_socket() -> None:
+    async with running(settings=Settings(stall=0.1)) as house:
+        async with Client.opened(house.url) as ana:
+            await ana.call("work", 1)
+            ana.cut()
+        await house.gone()
+        flusher = house.dispatcher.node.flusher
+        await until(lambda: not house.dispatcher._tasks and not flusher._watched)
+        # Its protocol, its transport and its compressor, for as long as the grace lasts.
+        gc.collect()
+        kept = [each for each in gc.get_objects() if isinstance(each, Outbox | Conversation)]
+        assert kept == []
+        (absence,) = house.absences._away.values()
+        connection = absence.place.connection
+        assert await house.main.to(connection.id).count() == 0
+        connection.outbox.push(Frame(b"to nobody"))
+        async with Client.opened(house.url, resume=ana.ticket) as back:
+            assert await back.call("work", 1, id=1) == 1
+
+
+async def test_the_grace_begins_when_the_resources_are_closed() -> None:
+    witness = Witness()
+    witness.thing_gate.clear()
+    settings = Settings(grace=0.1)
+    async with running(witness, settings=settings) as house:
+        async with Client.opened(house.url) as ana:
+            await ana.start("slow", "one")
+            witness.gate.set()
+            await ana.end(1)
+            ana.cut()
+        await until(lambda: "disconnect" in witness.seen)
+        async with Client.opened(house.url) as other:
+            # Its grace passes meanwhile, and the sweeps with it.
+            other.cut()
+        await until(lambda: witness.seen.count("end") == 1)
+        witness.thing_gate.set()
+        await house.empty()
+        assert witness.seen.count("end") == 2

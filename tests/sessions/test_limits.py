@@ -11,7 +11,7 @@ from gatewright.settings import Rate
 from tests._support.raw import RawClient
 from tests.behaviours.chat import Door
 from tests.sessions.chat import Said, Witness, running, until
-from tests.sessions.client import Client
+from tests.sessions.client import Client, Format
 
 pytestmark = pytest.mark.anyio
 
@@ -95,18 +95,17 @@ WRONG: list[Any] = [
 ]
 
 
-async def test_garbage_after_hello_is_told_and_closes_nothing() -> None:
-    for wire in ("json", "msgpack"):
-        async with running() as house, Client.opened(house.url, wire=wire) as ana:  # type: ignore[arg-type]
-            for frame in WRONG:
-                await ana.send(ana.pack(frame))
-                told = await ana.receive()
-                assert told["event"] == "exception", frame
-                assert told["data"]["code"] == "bad_frame", frame
-            await ana.send(b"\x00\xff" if wire == "json" else "text")
-            assert (await ana.receive())["data"]["code"] == "bad_frame"
-            assert await ana.call("echo", 1) == 1
-            assert house.witness.seen == ["connect"]
+async def test_garbage_after_hello_is_told_and_closes_nothing(wire: Format) -> None:
+    async with running() as house, Client.opened(house.url, wire=wire) as ana:
+        for frame in WRONG:
+            await ana.send(ana.pack(frame))
+            told = await ana.receive()
+            assert told["event"] == "exception", frame
+            assert told["data"]["code"] == "bad_frame", frame
+        await ana.send(b"\x00\xff" if wire == "json" else "text")
+        assert (await ana.receive())["data"]["code"] == "bad_frame"
+        assert await ana.call("echo", 1) == 1
+        assert house.witness.seen == ["connect"]
 
 
 async def test_who_reads_too_slowly_is_closed_with_4002_and_loses_nothing(door: Door) -> None:
