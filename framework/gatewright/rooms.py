@@ -1,15 +1,20 @@
 """Who is in which room of a namespace, as the lane of the backplane tells it."""
 
+import logging
+from collections import Counter
 from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final, Protocol, TypeAlias
 
-from gatewright.backplane.base import Batch, Entry, Marker
+from gatewright.backplane.base import Batch, Marker
 from gatewright.observing import Observer
 from gatewright.outlets import Outlet
+from gatewright.protocol.close import CloseCode
 from gatewright.protocol.codecs import Codec
 from gatewright.protocol.outgoing import Outgoing
 from gatewright.types import Position
+
+logger: logging.Logger = logging.getLogger("gatewright")
 
 __all__ = ["OWN_ROOM", "Held", "Member", "Namespace", "Namespaces"]
 
@@ -133,13 +138,23 @@ class Namespace:
         return chosen
 
 
+class _Away:
+    """Members of one namespace that may return, and how many of them speak which format."""
+
+    __slots__ = ("codecs", "members")
+
+    def __init__(self) -> None:
+        self.members: dict[str, Codec] = {}
+        self.codecs: Counter[Codec] = Counter()
+
+
 class Namespaces:
     """All namespaces of this node that have members."""
 
     def __init__(self, observers: Sequence[Observer] = ()) -> None:
         self._observers = observers
         self._open: dict[str, Namespace] = {}
-        self._away: dict[str, dict[str, Codec]] = {}
+        self._away: dict[str, _Away] = {}
         self._held: dict[str, list[Held]] = {}
 
     def __len__(self) -> int:
@@ -164,18 +179,26 @@ class Namespaces:
         namespace = self._open.get(name)
         codecs = namespace.codecs.values() if namespace is not None else ()
         away = self._away.get(name)
-        return codecs if away is None else {*codecs, *away.values()}
+        return codecs if away is None else {*codecs, *away.codecs}
 
     def away(self, name: str, member: str, codec: Codec) -> None:
         """A member may return and be told what it missed: encode it for its format too."""
-        self._away.setdefault(name, {})[member] = codec
+        self.returned(name, member)
+        away = self._away.get(name)
+        if away is None:
+            away = self._away[name] = _Away()
+        away.members[member] = codec
+        away.codecs[codec] += 1
 
     def returned(self, name: str, member: str) -> None:
         """A member is back, or will never be."""
         away = self._away.get(name)
-        if away is not None:
-            away.pop(member, None)
-            if not away:
+        codec = away.members.pop(member, None) if away is not None else None
+        if away is not None and codec is not None:
+            away.codecs[codec] -= 1
+            if not away.codecs[codec]:
+                del away.codecs[codec]
+            if not away.members:
                 del self._away[name]
 
     def here(self, name: str, member: Member) -> bool:
@@ -208,7 +231,7 @@ class Namespaces:
                     if seq > floor.seq and any(each is member for each in chosen):
                         # Nobody was here to number it for when it passed.
                         entry.outgoing.position = Position(passing.epoch, seq)
-                        member.outbox.push(entry.outgoing.frame(member.codec))
+                        deliver((member,), entry.outgoing)
 
     def position(self, name: str) -> Position | None:
         """Where this node stands in a namespace's sequence, as far as it knows."""
@@ -241,9 +264,9 @@ class Namespaces:
         for seq, entry in enumerate(passing.entries, passing.first):
             position = Position(passing.epoch, seq)
             namespace.position = entry.outgoing.position = position
-            deliver(namespace, entry)
+            members = namespace.select(entry.rooms, entry.users, entry.except_)
+            deliver(members, entry.outgoing)
             if self._observers:
-                members = namespace.select(entry.rooms, entry.users, entry.except_)
                 for observer in self._observers:
                     outgoing = entry.outgoing
                     observer.sent(namespace.name, members, outgoing.event, outgoing.data)
@@ -255,9 +278,32 @@ class Namespaces:
                 change(marker.namespace, room, marker.member)
 
 
-def deliver(namespace: Namespace, entry: Entry) -> None:
-    """Queue an entry at its receivers on this node; nobody is waited for."""
-    send(namespace.select(entry.rooms, entry.users, entry.except_), entry.outgoing)
+def deliver(members: Collection[Member], outgoing: Outgoing) -> None:
+    """Queue an entry at its receivers on this node; nobody is waited for, and nothing raised."""
+    try:
+        send(members, outgoing)
+    except Exception:
+        # Who emitted it could encode it for everyone; somebody came since, with another format.
+        logger.exception("%.80r cannot be encoded for all its receivers", outgoing.event)
+        _deliver_singly(members, outgoing)
+
+
+def _deliver_singly(members: Collection[Member], outgoing: Outgoing) -> None:
+    """Deliver to those who can have it; the others must not miss it without knowing."""
+    unfit: set[str] = set()
+    for codec in {member.codec for member in members}:
+        try:
+            outgoing.frame(codec)
+        except Exception:
+            unfit.add(codec.name)
+    done = True
+    for member in members:
+        if member.codec.name in unfit:
+            # All before the first of these have it already.
+            done = False
+            member.outbox.close(CloseCode.INTERNAL, "an event that this format cannot carry")
+        elif not done:
+            member.outbox.push(outgoing.frame(member.codec))
 
 
 def send(members: Collection[Member], outgoing: Outgoing) -> None:
