@@ -4,7 +4,8 @@ What a block has to be is decided by its language, and a language without a rule
 
 - `python`: runs, in the order of its page. Blocks with `title="name.py"` are modules of that name,
   the others share one namespace. Top-level `await` works, and every `test_…` function is run.
-  One that names http://127.0.0.1:8000 is a program of its own, with the document's `app` served.
+  One that names http://127.0.0.1:8000 or ws://… is a program of its own, with the document's `app`
+  served.
 - `js`: runs in Chromium, on a page of the server that serves the document's `app`; one that begins
   with an `import` runs in Node, unless it imports a file of that server.
 - `html`: a page, shown in Chromium as if that server had it.

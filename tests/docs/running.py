@@ -48,7 +48,7 @@ class Page:
 
     async def _run(self, block: Block, output: str | None, before: Block | None) -> None:
         match block.language:
-            case "python" if f"http://{ADDRESS}" in block.code:
+            case "python" if f"//{ADDRESS}" in block.code:
                 async with self._served() as url:
                     await run_in_python(block, output or "", url, self._folder)
             case "python":

@@ -10,7 +10,7 @@ from gatewright import EventError
 from gatewright.testing import Refused, TestClient, TestConnection
 from tests._support.server import serve
 from tests.behaviours.wire import opened
-from tests.typing.programs import chat, counting, lab, ledger, members, prices
+from tests.typing.programs import chat, counting, lab, ledger, members, prices, robot
 
 pytestmark = pytest.mark.anyio
 
@@ -46,6 +46,12 @@ async def test_chat() -> None:
 
         ben.drop()
         assert (await ana.expect(chat.Left)).author == "somebody"
+
+
+async def test_robot() -> None:
+    async with serve(chat.app) as url:
+        heard = await robot.robot(f"{url.ws}/chat", "one", "two")
+        assert heard == ["one", "two", "[True]"]
 
 
 async def test_lab() -> None:

@@ -120,22 +120,14 @@ class Client:
 
     @overload
     async def call(
-        self,
-        event: str,
-        data: object = ...,
-        reply: None = None,
-        *,
-        timeout: float | None = None,
+        self, event: str, data: object = ..., *, timeout: float | None = None
     ) -> Any: ...
     @overload
     async def call(
-        self,
-        event: str,
-        data: object = ...,
-        reply: TypeForm[T] = ...,
-        *,
-        timeout: float | None = None,
+        self, event: str, data: object, reply: TypeForm[T], *, timeout: float | None = None
     ) -> T: ...
+    @overload
+    async def call(self, event: str, *, reply: TypeForm[T], timeout: float | None = None) -> T: ...
     async def call(
         self,
         event: str,
@@ -185,9 +177,11 @@ class Client:
         self._core.begin(request, None)
 
     @overload
-    def stream(self, event: str, data: object = ..., item: None = None) -> Stream[Any]: ...
+    def stream(self, event: str, data: object = ...) -> Stream[Any]: ...
     @overload
-    def stream(self, event: str, data: object = ..., item: TypeForm[T] = ...) -> Stream[T]: ...
+    def stream(self, event: str, data: object, item: TypeForm[T]) -> Stream[T]: ...
+    @overload
+    def stream(self, event: str, *, item: TypeForm[T]) -> Stream[T]: ...
     def stream(self, event: str, data: object = UNSET, item: Any = Any) -> Stream[Any]:
         """Call a handler that answers with a stream, and iterate its items, decoded as `item`.
 

@@ -39,7 +39,7 @@ class Entry:
     __slots__ = ("under_way",)
 
     def __init__(self) -> None:
-        self.under_way = True
+        self.under_way: bool = True
 
 
 _entry: ContextVar[Entry | None] = ContextVar("gatewright_client_entry", default=None)
