@@ -59,13 +59,14 @@ async def test_calls_over_many_cuts_are_executed_once() -> None:
         connect(f"{line.url.ws}/chat", reconnect=SOON) as chat,
     ):
         cutting = asyncio.create_task(cut_often(line.cut))
-        for begin in range(0, 2000, 100):
-            calls = [chat.call("work", n, int) for n in range(begin, begin + 100)]
-            assert await asyncio.gather(*calls) == list(range(begin, begin + 100))
+        total = 0
+        while line.opened <= 12:
+            calls = [chat.call("work", n, int) for n in range(total, total + 100)]
+            assert await asyncio.gather(*calls) == list(range(total, total + 100))
+            total += 100
         cutting.cancel()
         await asyncio.wait([cutting])
-        assert sorted(house.witness.done) == list(range(2000))
-        assert line.opened > 3
+        assert sorted(house.witness.done) == list(range(total))
 
 
 async def cut_often(cut: Callable[[], None]) -> None:
