@@ -87,6 +87,8 @@ async def test_a_message_that_is_too_large_is_refused_here() -> None:
     ):
         with pytest.raises(EventError, match="too_large: expected a message of at most 1000 bytes"):
             await chat.call("echo", "x" * 1000)
+        with pytest.raises(EventError, match="too_large: expected a message of at most 1000 bytes"):
+            await chat.emit("echo", "x" * 1000, volatile=True)
         assert len(await chat.call("echo", "x" * 900, str)) == 900
 
 

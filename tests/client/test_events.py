@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from msgspec import Struct
 
-from gatewright import Event, EventError
+from gatewright import Event, EventError, Settings
 from gatewright.client import connect
 from tests.sessions.chat import Ask, Said, running, until
 
@@ -143,6 +143,21 @@ async def test_calls_of_the_server_that_nobody_can_answer() -> None:
             await chat.call("ask", ["x", 5])
         with pytest.raises(ValueError, match="expected one function that answers 'ask'"):
             chat.handle("ask")(answer)
+
+
+async def test_an_answer_that_is_too_large_is_an_error_of_the_call() -> None:
+    async with (
+        running(settings=Settings(max_frame=1000)) as house,
+        connect(f"{house.url.ws}/chat") as chat,
+    ):
+
+        @chat.handle(Ask)
+        def answer(ask: Ask) -> str:
+            return "x" * int(ask.what)
+
+        with pytest.raises(EventError, match="too_large: expected a message of at most 1000 bytes"):
+            await chat.call("ask", ["1000", 5])
+        assert len(await chat.call("ask", ["900", 5], str)) == 900
 
 
 async def test_a_call_of_the_server_may_take_long_and_call_back() -> None:

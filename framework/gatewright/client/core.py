@@ -15,6 +15,7 @@ from gatewright.client.sockets import Options
 from gatewright.client.streams import Feed
 from gatewright.errors import ErrorCode, EventError, GatewrightError
 from gatewright.protocol.codecs import decode_errors, describe
+from gatewright.protocol.frames import ErrorBody
 from gatewright.protocol.sessions.client import (
     Asked,
     CallEnded,
@@ -191,7 +192,9 @@ class Core:
 
     def message(self, request: Request) -> None:
         """Send a message, unless it would have to wait."""
-        driver = self.driver
+        driver, hello = self.driver, self.session.hello
+        if hello is not None and request.size > hello.max:
+            raise EventError(ErrorCode.TOO_LARGE, _too_large(hello.max, request.size))
         if not driver.congested:
             self.session.message(request.event, request.data)
             driver.pump()
@@ -250,9 +253,19 @@ class Core:
 
     async def _answer(self, question: Question) -> None:
         result = await self.handlers.answer(question)
+        hello = self.session.hello
+        assert hello is not None
+        size = len(self._codec.encode(result)) + len(self._codec.encode(question.id)) + _FRAME
+        if size > hello.max:
+            # It would close the connection, and again whenever the server asks again.
+            result = ErrorBody(ErrorCode.TOO_LARGE, _too_large(hello.max, size))
         self.session.answer(question, result)
         self.driver.pump()
 
     def _release(self, session: str) -> None:
         self.session.release(session)
         self.driver.pump()
+
+
+def _too_large(maximum: int, size: int) -> str:
+    return f"expected a message of at most {maximum} bytes, got {size}"

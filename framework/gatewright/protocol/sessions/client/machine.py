@@ -164,7 +164,6 @@ class ClientSession:
         lasted = now - self._since if self._phase == "open" else 0.0
         self._phase = "waiting"
         self._frames.clear()
-        self._renewal.stop()
         for stream in self._calls.interrupt():
             self._fail(stream, ErrorCode.INTERRUPTED, "the connection was lost before the end")
         self._retry(now, code, reason, lasted)

@@ -32,7 +32,3 @@ class Renewal:
         """It is under way; again in half of what is left, should nothing come of it."""
         left = 0.0 if self._expires is None else self._expires - now
         self.due = now + left / 2 if left > 0.5 else None
-
-    def stop(self) -> None:
-        """There is no connection to refresh on."""
-        self.due = None
