@@ -1,14 +1,20 @@
 """A uvicorn WebSocket class that hands its connection to whichever app the socket ends up in."""
 
+import contextlib
+import socket
+from asyncio import BaseTransport
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from uvicorn.config import Config
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from gatewright.transports.links import EXTENSION
 
-__all__ = ["WebSocketProtocol"]
+__all__ = ["UNSENT", "WebSocketProtocol"]
+
+UNSENT: Final = 128 * 1024
+"""Bytes that the kernel takes beyond what is under way; otherwise up to 4 MiB for each peer."""
 
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):
@@ -29,6 +35,15 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         """Who takes messages at once; None puts them in the queue of ASGI's `receive`."""
         self.heard: Callable[[], None] | None = None
         """Who is told that the peer has sent something, be it a part of a message."""
+
+    def connection_made(self, transport: BaseTransport) -> None:
+        super().connection_made(transport)
+        sock = transport.get_extra_info("socket")
+        # What the kernel holds for a peer that does not read costs memory that nobody sees, is
+        # stale when it is read, and stands before every ping. Less of it costs no throughput: what
+        # is under way on a fast line is not limited. No TCP, or a system without it: then not.
+        with contextlib.suppress(OSError, AttributeError):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT)
 
     async def run_asgi(self) -> None:
         scope = cast(dict[str, Any], self.scope)
