@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatewright.liveness import MAX_TICK, Heart, Wheel
+from gatewright.liveness import MAX_TICK, Heart, Pongs, Wheel
 from tests._support.clock import ManualLoop
 
 STEP = 0.125
@@ -347,3 +347,29 @@ def test_everybody_is_asked_in_time_and_dies_in_time(
         assert len(wheel) == 0
     finally:
         loop.close()
+
+
+def test_a_peer_is_silent_only_when_nobody_keeps_us_from_reading(loop: ManualLoop) -> None:
+    wheel = Wheel()
+    peer = inside(loop, lambda: Peer(loop, wheel, 5, 3, answers=silent, first=5))
+    heart = peer.heart
+    heart.pause()
+    heart.pause()
+    heart.resume()
+    loop.advance(60, step=STEP)
+    assert len(wheel) == 1
+    heart.resume()
+    loop.advance(10, step=STEP)
+    assert peer.died is not None
+
+
+def test_a_pong_answers_its_own_ping() -> None:
+    pongs = Pongs()
+    assert not pongs.ponged(), "nobody asked"
+    assert pongs.pinged()
+    assert not pongs.pinged()
+    assert pongs.ponged()
+    assert pongs.pinged()
+    assert not pongs.ponged(), "that was the second one's"
+    assert pongs.ponged()
+    assert not pongs.ponged()

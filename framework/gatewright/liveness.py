@@ -135,13 +135,13 @@ class Heart:
         "_dead",
         "_heard",
         "_moving",
+        "_pauses",
         "_ping",
         "_verdict",
         "_wheel",
         "due",
         "interval",
         "next_ping",
-        "reading",
         "slot",
         "timeout",
     )
@@ -165,8 +165,7 @@ class Heart:
         self._moving = moving
         self._heard = False
         self._verdict = math.inf
-        self.reading: bool = True
-        """False while we are the ones who don't listen: then silence says nothing."""
+        self._pauses = 0
         self.slot: int = -1
         """Where the wheel has it; negative when it has stopped."""
         if first is None:
@@ -180,13 +179,19 @@ class Heart:
         """Something came, whatever it is."""
         self._heard = True
 
+    @property
+    def reading(self) -> bool:
+        """False while we are the ones who don't listen: then silence says nothing."""
+        return not self._pauses
+
     def pause(self) -> None:
-        """We stop reading what the peer sends."""
-        self.reading = False
+        """We stop reading what the peer sends; several may, each for a reason of its own."""
+        self._pauses += 1
 
     def resume(self) -> None:
-        """We read on: what came meanwhile was not lost, and its time counts as heard."""
-        self.reading = self._heard = True
+        """One of them is done: what came meanwhile was not lost, and its time counts as heard."""
+        self._pauses -= 1
+        self._heard = True
 
     def stop(self) -> None:
         """Ask no more; may be called twice."""
@@ -196,7 +201,7 @@ class Heart:
         """Do what is due; called by the wheel."""
         wheel = self._wheel
         awake = wheel.awake(now)
-        if self._heard or not self.reading:
+        if self._heard or self._pauses:
             self._verdict = math.inf
         elif self._verdict <= awake and not wheel.late:
             if self._moving is None or not self._moving():
@@ -229,26 +234,28 @@ class Pongs:
     What a pong confirms was sent before its ping, so a late one must not count for a later ping.
     """
 
-    __slots__ = ("_to_come", "_unanswered")
+    __slots__ = ("_asked", "pings", "pongs")
 
     def __init__(self) -> None:
-        self._unanswered = 0
-        self._to_come = 0
+        self.pings: int = 0
+        self.pongs: int = 0
+        """Those that answer a ping; what nobody asked for is none."""
+        self._asked = 0
 
     def pinged(self) -> bool:
         """A ping leaves; whether `ponged` will tell of its answer."""
-        self._unanswered += 1
-        if self._to_come:
+        self.pings += 1
+        if self._asked:
             return False
-        self._to_come = self._unanswered
+        self._asked = self.pings
         return True
 
     def ponged(self) -> bool:
         """A pong came; whether it answers the last ping of which `pinged` said so."""
-        if not self._unanswered:
+        if self.pongs == self.pings:
             return False
-        self._unanswered -= 1
-        if not self._to_come:
+        self.pongs += 1
+        if self.pongs != self._asked:
             return False
-        self._to_come -= 1
-        return not self._to_come
+        self._asked = 0
+        return True

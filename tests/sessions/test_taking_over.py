@@ -75,7 +75,7 @@ async def test_a_former_socket_beats_no_more() -> None:
         conversation = session._controls.__self__
         for number in range(1, 10):
             await back.op("ping")
-            assert conversation._pings >= number
+            assert conversation._pongs.pings >= number
 
 
 async def test_credentials_that_are_looked_at_when_the_socket_is_lost_change_nothing() -> None:
