@@ -69,8 +69,6 @@ class Client:
         self.open: bool = False
         self.gone: bool = False
         """Whether it was told not to come back, or has said goodbye."""
-        self.gave_up: bool = False
-        """Whether an attempt of its own may still be under way, without it waiting for that."""
         self.up: list[Frame] = []
 
     # What happens to it
@@ -93,14 +91,12 @@ class Client:
 
     def lost(self, code: int = 1006) -> None:
         """Its socket has ended, or it has given it up."""
-        self.gave_up = self.gave_up or self.opening
         self.opening = self.open = False
         self.up.clear()
         for call in self.calls:
             if call.stream and call.id is not None and call.end is None:
                 call.end = {"error": {"code": "interrupted"}}
-        # 4009 says that another has the session: an earlier attempt of this client perhaps.
-        if (code == 1000 or 4500 <= code <= 4999) and not (code == TAKEN_OVER and self.gave_up):
+        if code == 1000 or 4500 <= code <= 4999:
             self.gone = True
 
     def receive(self, frame: Frame) -> None:

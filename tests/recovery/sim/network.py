@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, Literal, TypeAlias
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 from starlette.types import ASGIApp, Message
 
 __all__ = ["Closing", "Codec", "Frame", "Socket"]
@@ -39,6 +39,8 @@ class Socket:
         """Whether the server has said goodbye."""
         self.session: str | None = None
         """Whose it is, as its `hello` says."""
+        self.last: int | UnsetType | None = UNSET
+        """The highest call that the server had taken when it said `hello`."""
         wire = msgspec.json if codec == "json" else msgspec.msgpack
         self._encode: Callable[[Frame], bytes] = wire.encode
         self._decode: Callable[[Any], Frame] = wire.decode

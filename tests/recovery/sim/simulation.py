@@ -7,6 +7,8 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
+from msgspec import UNSET
+
 from gatewright import CallTimeout, EventError, Settings
 from gatewright.backplane import Backplane, Memory, SQLite
 from tests.recovery.sim.client import Call, Client
@@ -149,7 +151,7 @@ class Simulation:
             person.client.lost(frame.code)
             self._settle()
             return
-        person.watch.sees(frame, self.loop.time())
+        person.watch.sees(frame, self.loop.time(), socket.last)
         person.client.receive(frame)
         where = person.client.epoch, person.client.seq
         assert where == (person.watch.epoch, person.watch.seq)
@@ -323,6 +325,10 @@ class Simulation:
 
     def _settle(self) -> None:
         self.loop.settle()
+        for person in self.people:
+            for socket in person.sockets:
+                if socket.session is not None and socket.last is UNSET:
+                    socket.last = self.truth.stories[socket.session].taken
         self.check()
 
     def check(self) -> None:

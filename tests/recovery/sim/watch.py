@@ -1,5 +1,7 @@
 """Looks at every frame that reaches a client, and knows what ought to be in it."""
 
+from msgspec import UnsetType
+
 from gatewright import Settings
 from tests.recovery.sim.client import Call
 from tests.recovery.sim.network import Frame
@@ -42,9 +44,11 @@ class Watch:
         assert call.id is not None
         self.calls[call.id] = call
 
-    def sees(self, frame: Frame, now: float) -> None:
+    def sees(self, frame: Frame, now: float, last: int | UnsetType | None) -> None:
+        """`last` is the highest call that the server had taken when it said `hello`."""
         if not self._greeted:
             assert frame.get("op") == "hello", f"expected hello first, got {frame}"
+            assert frame["last"] == last, f"expected {last}: {frame}"
             self._hello(frame, now)
             self._greeted = True
         elif "event" in frame:
@@ -82,7 +86,6 @@ class Watch:
             assert (frame["epoch"], frame["seq"]) == (asked["epoch"], asked["seq"])
             assert self.story is not None
             assert self.story.id == frame["session"]
-            assert frame["last"] == self.story.taken, f"{frame}, but {self.story}"
             if frame["last"] is None:
                 # Of all that was sent until now, to whomever.
                 self.lost_its_past()
