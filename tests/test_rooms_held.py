@@ -3,7 +3,7 @@
 import pytest
 
 from gatewright.backplane.base import Batch, Entry, Marker
-from gatewright.outbox import Flusher
+from gatewright.flusher import Flusher
 from gatewright.protocol.outgoing import Outgoing
 from gatewright.protocol.sessions.codecs import SessionJsonCodec, SessionMsgpackCodec
 from gatewright.rooms import Namespaces

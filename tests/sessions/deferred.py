@@ -130,8 +130,10 @@ class Deferred(Backplane):
         await self._memory.settle(namespace, id, generation)
         await self._later("settle", None)
 
-    async def release(self, namespace: str, id: str, generation: int) -> bool:
-        released = await self._memory.release(namespace, id, generation)
+    async def release(
+        self, namespace: str, id: str, generation: int, *, taken: int | None = None
+    ) -> bool:
+        released = await self._memory.release(namespace, id, generation, taken=taken)
         kept: bool = await self._later("release", released)
         return kept
 

@@ -270,9 +270,11 @@ async def test_of_calls_that_nobody_knows_any_more_idempotent_ones_are_executed(
             await ana.call("work", "one")
             ana.cut()
         await house.gone()
-        # As if another process had had it.
+        # As if another process had had it, and had been killed.
         (key,) = house.absences._away
         house.absences._forget(key)
+        sequences = house.dispatcher.node.backplane._sequences
+        sequences.find_namespace(key[0]).sessions[key[1]].taken = None
         async with Client.opened(house.url, resume={**ana.ticket, "sent": 5}) as back:
             assert back.hello["resumed"]
             assert back.hello["last"] is None
