@@ -23,6 +23,8 @@ class Cable:
         self.swallows = False
         self.opened = 0
         """How many connections have been made."""
+        self.refused = 0
+        """How many came while it was unplugged."""
         self._writers: set[asyncio.StreamWriter] = set()
 
     def cut(self) -> None:
@@ -43,6 +45,7 @@ class Cable:
         self._writers.add(back)
         try:
             if not self.plugged:
+                self.refused += 1
                 return
             host, _, port = self.far.removeprefix("http://").partition(":")
             far, forth = await asyncio.open_connection(host, int(port))

@@ -113,7 +113,7 @@ async def test_a_server_that_comes_late_is_waited_for() -> None:
         line.unplug()
         chat = connect(f"{line.url.ws}/chat", timeout=None, reconnect=SOON)
         opening = asyncio.create_task(chat.__aenter__())
-        await asyncio.sleep(0.05)
+        await until(lambda: line.refused >= 3)
         assert not opening.done()
         line.plug()
         assert await opening is chat
