@@ -8,15 +8,19 @@
 ```
 
 Each line of the client is one frame, right or wrong; the server's frames may be broken in several.
-`"…"` stands for any string, and `// server closes 4500` expects the end. The block's title names
-the namespace and the sub-protocol where they are not /chat and none; with plain.msgpack the same
-maps travel in MessagePack.
+`"…"` stands for any string, as a key for any others, and `// server closes 4500` expects the end.
+The block's title names the namespace and the sub-protocol where they are not /chat and none; with
+MessagePack the same maps travel in that.
+
+A session's client says `"…"` for what the server told it last under the same key: its token, the id
+of a call. `// client connects again` is another socket, the one before having been closed.
 """
 
 import asyncio
 import json
 import re
 from collections.abc import Iterator
+from contextlib import AsyncExitStack
 from typing import Any
 
 import msgspec
@@ -30,36 +34,74 @@ from tests.docs.markdown import Block
 __all__ = ["replay"]
 
 _CLOSES = re.compile(r"server closes (\d+)")
+_AGAIN = "client connects again"
+_ANY = "…"
 _LAST = 2**53 - 1
 
 
 async def replay(block: Block, url: Url) -> None:
     """Play the client's part; the server's frames must be exactly those of the block."""
-    namespace, _, offered = (block.title or "/chat").partition(" ")
-    subprotocols = [Subprotocol(offered)] if offered else None
-    async with (
-        asyncio.timeout(10),
-        connect(url.ws + namespace, subprotocols=subprotocols) as socket,
-    ):
+    async with asyncio.timeout(10), AsyncExitStack() as stack:
+        party = _Party(block, url, stack)
+        await party.connect()
         for speaker, said, line in _turns(block):
             where = f"{block}, its line {line}"
             if closes := _CLOSES.fullmatch(speaker):
-                await _closed(socket, int(closes[1]), where)
+                await _closed(party.socket, int(closes[1]), where)
                 return
-            if speaker == "client":
+            if speaker == _AGAIN:
+                await party.socket.close()
+                await party.connect()
+            elif speaker == "client":
                 for text in said:
-                    await socket.send(msgspec.msgpack.encode(json.loads(text)) if offered else text)
-                continue
-            assert speaker == "server", f"{where}: who is {speaker!r}?"
-            for expected in _values("\n".join(said)):
-                got = _read(await socket.recv())
-                assert same(expected, got), f"{where}: expected {expected}, got {got}"
+                    await party.send(text)
+            else:
+                assert speaker == "server", f"{where}: who is {speaker!r}?"
+                for expected in _values("\n".join(said)):
+                    got = await party.receive()
+                    assert same(expected, got), f"{where}: expected {expected}, got {got}"
         # Answers come in order: when this one is here, nothing else was said before it.
-        frame = {"event": "the end of the page", "id": _LAST}
-        packed = msgspec.msgpack.encode(frame) if offered else json.dumps(frame)
-        await socket.send(packed)
-        last = _read(await socket.recv())
+        await party.send(json.dumps({"event": "the end of the page", "id": _LAST}))
+        last = await party.receive()
         assert last.get("id") == _LAST, f"{block}: the server also said {last}"
+
+
+class _Party:
+    """The client of a conversation, and what it was told."""
+
+    def __init__(self, block: Block, url: Url, stack: AsyncExitStack) -> None:
+        namespace, _, offered = (block.title or "/chat").partition(" ")
+        self._address = url.ws + namespace
+        self._offered = [Subprotocol(offered)] if offered else None
+        self._binary = offered.endswith("msgpack")
+        self._stack = stack
+        self._told: dict[str, Any] = {}
+        self.socket: ClientConnection
+
+    async def connect(self) -> None:
+        connecting = connect(self._address, subprotocols=self._offered)
+        self.socket = await self._stack.enter_async_context(connecting)
+
+    async def send(self, text: str) -> None:
+        """A line of the page; one that is no frame goes as it is."""
+        if _ANY in text:
+            text = json.dumps(self._filled(json.loads(text)), ensure_ascii=False)
+        await self.socket.send(msgspec.msgpack.encode(json.loads(text)) if self._binary else text)
+
+    async def receive(self) -> dict[str, Any]:
+        frame = _read(await self.socket.recv())
+        self._told.update(frame)
+        return frame
+
+    def _filled(self, frame: dict[str, Any]) -> dict[str, Any]:
+        return {
+            key: self._filled(value)
+            if isinstance(value, dict)
+            else self._told[key]
+            if value == _ANY
+            else value
+            for key, value in frame.items()
+        }
 
 
 def _turns(block: Block) -> Iterator[tuple[str, list[str], int]]:
@@ -70,7 +112,7 @@ def _turns(block: Block) -> Iterator[tuple[str, list[str], int]]:
             if said:
                 yield speaker, said, begin
             speaker, said, begin = line.removeprefix("//").strip(), [], number
-            if _CLOSES.fullmatch(speaker):
+            if _CLOSES.fullmatch(speaker) or speaker == _AGAIN:
                 yield speaker, said, begin
         else:
             said.append(line)
@@ -87,14 +129,18 @@ def _values(text: str) -> Iterator[Any]:
 
 
 def same(expected: Any, got: Any) -> bool:
-    """Whether two values are equal, `…` standing for any string."""
-    if expected == "…":
+    """Whether two values are equal, `…` standing for any string, or for any more keys."""
+    if expected == _ANY:
         return isinstance(got, str)
     if isinstance(expected, dict) and isinstance(got, dict):
-        return expected.keys() == got.keys() and all(same(v, got[k]) for k, v in expected.items())
+        named = expected.keys() - {_ANY}
+        fit = named <= got.keys() if _ANY in expected else named == got.keys()
+        return fit and all(same(expected[key], got[key]) for key in named)
     if isinstance(expected, list) and isinstance(got, list):
         return len(expected) == len(got) and all(map(same, expected, got))
-    return type(expected) is type(got) and expected == got
+    # JSON has one kind of number.
+    numbers = {type(expected), type(got)} <= {int, float}
+    return (numbers or type(expected) is type(got)) and expected == got
 
 
 def _read(message: str | bytes) -> dict[str, Any]:

@@ -57,6 +57,19 @@ async def test_echo() -> None:
 // server
 {"id": 1, "data": "…"}
 ```
+```jsonc title="/chat gw.v1.json"
+// client
+{"op": "open"}
+// server
+{"op": "hello", "seq": 0, "heartbeat": {"timeout": 10, "…": "…"}, "…": "…"}
+// client
+{"event": "echo", "data": "hi", "id": 1}
+// client connects again
+// client
+{"op": "open", "resume": {"session": "…", "token": "…", "epoch": "…", "seq": 0, "sent": 1}}
+// server
+{"op": "hello", "session": "…", "resumed": true, "…": "…"}
+```
 ```http
 GET /chat HTTP/1.1
 Host: localhost
@@ -82,6 +95,20 @@ This is … application.
         ("```jsonc\n// client\n{}\n// server\n{}\n```", "expected {}"),
         ("```jsonc\n// client\n{}\n```", "the server also said"),
         ('```jsonc\n// client\n{"op": "x"}\n// server closes 4500\n```', "the connection's end"),
+        (
+            (
+                '```jsonc title="/chat gw.v1.json"\n// client\n{"op": "open"}\n// server\n'
+                '{"op": "hello", "seq": 1, "…": "…"}\n```'
+            ),
+            "expected {'op': 'hello', 'seq': 1",
+        ),
+        (
+            (
+                '```jsonc title="/chat gw.v1.json"\n// client\n{"op": "open"}\n// server\n'
+                '{"op": "hello", "more": 0, "…": "…"}\n```'
+            ),
+            "expected {'op': 'hello', 'more': 0",
+        ),
         ("```http\nGET / HTTP/1.1\nHost: x\n\nHTTP/1.1 200 OK\n```", "426"),
         ("```js\nconsole.log(1);\n```", "what it logs"),
         ("```js\nconsole.log(1);\n```\n```text\n2\n```", "but it was"),
