@@ -71,6 +71,14 @@ async def test_the_first_known_sub_protocol_is_taken() -> None:
                 assert socket.subprotocol == taken
 
 
+RESUME = {"session": "~x", "token": "t", "epoch": "e", "seq": 0, "sent": 0}
+WRONG: dict[str, list[Any]] = {
+    "session": [None, 1, ["~x"]],
+    "token": [None, 7, {}],
+    "epoch": [None, 0],
+    "seq": [None, -1, 1.5, "0", True, [0]],
+    "sent": [None, -1, 2**53, "0", 0.5],
+}
 NO_OPEN: list[Any] = [
     {},
     {"op": "hello"},
@@ -88,25 +96,17 @@ NO_OPEN: list[Any] = [
     None,
     {"op": "open", "id": "1"},
     {"op": "open", "id": -1},
+    *(
+        {"op": "open", "resume": {**RESUME, key: value}}
+        for key, values in WRONG.items()
+        for value in values
+    ),
+    *(
+        {"op": "open", "resume": {name: each for name, each in RESUME.items() if name != key}}
+        for key in ("session", "token", "epoch", "seq")
+    ),
+    *({"op": "open", "resume": wrong} for wrong in (None, "x", 1, [], [RESUME], True)),
 ]
-RESUME = {"session": "~x", "token": "t", "epoch": "e", "seq": 0, "sent": 0}
-WRONG: dict[str, list[Any]] = {
-    "session": [None, 1, ["~x"]],
-    "token": [None, 7, {}],
-    "epoch": [None, 0],
-    "seq": [None, -1, 1.5, "0", True, [0]],
-    "sent": [None, -1, 2**53, "0", 0.5],
-}
-NO_OPEN += [
-    {"op": "open", "resume": {**RESUME, key: value}}
-    for key, values in WRONG.items()
-    for value in values
-]
-NO_OPEN += [
-    {"op": "open", "resume": {name: each for name, each in RESUME.items() if name != key}}
-    for key in ("session", "token", "epoch", "seq")
-]
-NO_OPEN += [{"op": "open", "resume": wrong} for wrong in (None, "x", 1, [], [RESUME], True)]
 
 
 async def _refused(house: House, wire: Format, *frames: Any) -> None:

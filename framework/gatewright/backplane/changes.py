@@ -28,7 +28,7 @@ class Changes:
         self.sessions: set[tuple[str, str]] = set()
         self.members: set[tuple[str, str]] = set()
         """Members without a session: they end with the process."""
-        self.durable = False
+        self.durable: bool = False
         """Whether there was anything that has to outlive the process, since this was reset."""
 
     def reset(self) -> None:

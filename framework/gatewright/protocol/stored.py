@@ -25,7 +25,7 @@ class Several(list[Any]):
 
     def __init__(self, items: Sequence[Any], skip: int) -> None:
         super().__init__(items)
-        self.skip = skip
+        self.skip: int = skip
 
 
 class _Stored(Struct, array_like=True):

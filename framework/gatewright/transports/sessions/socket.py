@@ -7,7 +7,7 @@ from typing import Any
 
 import anyio
 from msgspec import UNSET
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from gatewright.connections import Way
 from gatewright.dispatcher import Dispatcher
@@ -58,7 +58,11 @@ class SessionSocket:
         """Accept the handshake, and run the socket to its end."""
         if (await receive())["type"] != "websocket.connect":
             return
-        accept = {"type": "websocket.accept", "subprotocol": self._codec.name, "headers": []}
+        accept: Message = {
+            "type": "websocket.accept",
+            "subprotocol": self._codec.name,
+            "headers": [],
+        }
         try:
             await send(accept)
         except OSError:
