@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any, TypeGuard
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from gatewright.arguments import Arguments
 from gatewright.catching import stray
@@ -96,16 +96,7 @@ class Openings:
         async def refresh(
             connection: Connection, auth: object, /, *, same_user: bool = False
         ) -> Identity[Any] | None:
-            before = connection.handshake
-            handshake = Handshake(
-                namespace=before.namespace,
-                path=before.path,
-                headers=before.headers,
-                cookies=before.cookies,
-                query=before.query,
-                auth=auth,
-                client=before.client,
-            )
+            handshake = structs.replace(connection.handshake, auth=auth)
             context = Context(Place(handshake, opening.place.converted))
             identity = await self._identify(context, opening.level)
             if same_user and connection.user != (None if identity is None else identity.user):

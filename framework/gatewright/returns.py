@@ -14,6 +14,7 @@ from gatewright.errors import EventError
 from gatewright.ledger import Ledger
 from gatewright.node import Node
 from gatewright.openings import Opening
+from gatewright.outlets import Nowhere
 from gatewright.protocol.sessions.window import Window
 from gatewright.recovery import Keeper, Ticket, hash_secret, replay
 from gatewright.rooms import Held
@@ -74,7 +75,11 @@ class Returns:
             if record is None:
                 return None
             with self._node.namespaces.holding(namespace) as held:
-                return await self._take(path, opening, way, ticket, record, absence, held)
+                resumed = await self._take(path, opening, way, ticket, record, absence, held)
+            if resumed is None and absence is not None and absence.place.connection is not None:
+                # The socket is to be another connection's: no handler of the former may close it.
+                absence.place.connection.outbox = Nowhere()
+            return resumed
 
     async def _find(self, opening: Opening, ticket: Ticket) -> Record | None:
         """The session that a ticket is for, if it may be the client's."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import anyio
-from msgspec import UNSET
+from msgspec import UNSET, structs
 from starlette.types import Message, Receive, Scope, Send
 
 from gatewright.connections import Way
@@ -116,7 +116,7 @@ class SessionSocket:
             self._outbox.close(CloseCode.PROTOCOL_ERROR, "expected the op open first")
             return False
         assert isinstance(envelope, SessionEnvelope)
-        self._handshake = _with_auth(self._handshake, auth)
+        self._handshake = structs.replace(self._handshake, auth=auth)
         return await self._begin(envelope)
 
     async def _begin(self, envelope: SessionEnvelope) -> bool:
@@ -177,15 +177,3 @@ class SessionSocket:
                 await read(scope, receive, lambda _: None)
         except TimeoutError:
             self._outbox.abort()
-
-
-def _with_auth(handshake: Handshake, auth: Any) -> Handshake:
-    return Handshake(
-        namespace=handshake.namespace,
-        path=handshake.path,
-        headers=handshake.headers,
-        cookies=handshake.cookies,
-        query=handshake.query,
-        auth=auth,
-        client=handshake.client,
-    )
