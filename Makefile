@@ -82,10 +82,11 @@ bench: $(DEV) $(BENCH) ## measure against the peers (benchmarks/README.md; minut
 	$(BIN)/python benchmarks/run.py $(ARGS)
 
 .PHONY: fuzz
-fuzz: $(DEV) ## a million mutated frames into the codecs, fifty thousand into a running server
+fuzz: $(DEV) ## a million mutated frames into the codecs, fifty thousand into a running server, and as many over sessions
 	$(BIN)/python -m tests.fuzz.codec --frames 1000000
 	$(BIN)/python -m tests.fuzz.socketio --packets 1000000
 	$(BIN)/python -m tests.fuzz.sockets --frames 50000
+	$(BIN)/python -m tests.fuzz.sessions --frames 50000
 
 .PHONY: churn
 churn: $(DEV) ## twenty times a thousand connections that come and vanish; nothing may be left

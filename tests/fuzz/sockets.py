@@ -50,9 +50,6 @@ class Finding(Exception):
     """What must not happen."""
 
 
-# The application under fire: a handler of every kind.
-
-
 class Said(Event, event="said"):
     text: str
 
@@ -164,7 +161,7 @@ class Attacker:
         """Send what does not repeat the id of a call that is still open; returns how many."""
         frames: list[bytes] = []
         for message in messages:
-            kind, call_id = expected(self.codec, message)
+            kind, call_id = self.expected(message)
             if call_id is not None:
                 if call_id in self.open:
                     continue
@@ -237,7 +234,19 @@ class Attacker:
         finally:
             self._moved.set()
 
+    def expected(self, message: str | bytes) -> tuple[str, int | None]:
+        return expected(self.codec, message)
+
+    def control(self, frame: dict[str, Any]) -> None:
+        raise Finding(f"a control frame: {frame!r}")
+
+    def ended_twice(self, call_id: int, frame: dict[str, Any]) -> None:
+        raise Finding(f"a second end, or one of no call: {call_id} {frame!r}")
+
     async def _take(self, frame: dict[str, Any]) -> None:
+        if "op" in frame:
+            self.control(frame)
+            return
         if "event" in frame:
             if frame["event"] == "exception":
                 self._check_error(frame["data"])
@@ -251,7 +260,8 @@ class Attacker:
             return
         call_id = frame.pop("id")
         if call_id not in self.open:
-            raise Finding(f"a second end, or one of no call: {call_id} {frame!r}")
+            self.ended_twice(call_id, frame)
+            return
         if "item" in frame:
             self.ends["item"] += 1
             return
@@ -269,11 +279,11 @@ class Attacker:
             raise Finding(f"an undocumented code: {error!r}")
         if error["code"] == "internal":
             raise Finding(f"an unhandled error: {error!r}")
-        if not error.get("message") and error["code"] != "cancelled":
+        if not error.get("message") and error["code"] not in {"cancelled", "interrupted"}:
             raise Finding(f"an error without words: {error!r}")
         self.ends[error["code"]] += 1
 
-    async def _answer(self, call_id: int) -> None:
+    async def _answer(self, call_id: int | str) -> None:
         kind = self.rng.random()
         right: dict[str, Any] = {"id": call_id, "data": 7}
         if kind < 0.6:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.fuzz import codec, sockets
+from tests.fuzz import codec, sessions, sockets
 
 
 def test_codecs_raise_only_what_is_documented() -> None:
@@ -18,6 +18,14 @@ async def test_a_server_ends_every_call_once_and_keeps_nothing() -> None:
     sent, ends = await sockets.run(1_000, seed=11)
     assert sent >= 1_000
     assert {"data", "invalid", "bad_frame", "item", "cancelled"} <= set(ends)
+
+
+@pytest.mark.anyio
+async def test_so_does_one_whose_sessions_come_and_go() -> None:
+    sent, ends = await sessions.run(1_000, seed=11)
+    assert sent >= 1_000
+    assert {"data", "invalid", "bad_frame", "hello", "pong", "auth", "refused"} <= set(ends)
+    assert ends["sockets"] > ends["sessions"]
 
 
 def test_the_commands_say_what_they_did(capsys: pytest.CaptureFixture[str]) -> None:
