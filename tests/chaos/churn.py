@@ -23,7 +23,7 @@ from tests._support.raw import RawClient
 from tests._support.remains import journal, nothing_remains
 from tests._support.server import Url, serve
 
-__all__ = ["Round", "Short", "main", "run"]
+__all__ = ["Round", "Short", "check", "main", "rss", "run"]
 
 WARM = 5
 """Rounds that caches and the allocator need to reach their size."""
@@ -126,7 +126,7 @@ async def run(
                     f"{crowd.met} came, {crowd.left} went, {crowd.under_way} handlers still run"
                 )
             seconds = time.perf_counter() - start
-            done.append(Round(seconds, _rss(), len(gc.get_objects())))
+            done.append(Round(seconds, rss(), len(gc.get_objects())))
     if entries:
         raise Short(f"{len(entries)} errors were logged, the first: {entries[0]}")
     if left := asyncio.all_tasks() - before:
@@ -187,7 +187,7 @@ def _gateway(realtime: Gatewright) -> Crowd:
     return found.instance
 
 
-def _rss() -> int:
+def rss() -> int:
     """The memory of this process, server and clients, in bytes; 0 where nobody tells."""
     try:
         pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])

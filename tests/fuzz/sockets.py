@@ -204,9 +204,11 @@ class Attacker:
 
     async def leave(self) -> None:
         """Go without a goodbye."""
-        self.client.reset()
+        # First: the loop must not watch a socket's number when another one has it.
         self._reading.cancel()
         await asyncio.wait([self._reading])
+        await asyncio.sleep(0)
+        self.client.reset()
 
     def pack(self, frame: Any) -> str | bytes:
         packed = self.codec.encode(frame) if isinstance(frame, Struct) else None
