@@ -8,7 +8,7 @@ from unicodedata import category
 from msgspec import Struct
 from typing_extensions import TypeForm, TypeVar
 
-from gatewright.emitter import Target
+from gatewright.emitter import Target, ask
 from gatewright.errors import ErrorCode, EventError
 from gatewright.node import Address, Node
 from gatewright.outlets import Outlet
@@ -43,6 +43,7 @@ class Connection:
         "_state",
         "codec",
         "ended",
+        "final",
         "handshake",
         "id",
         "joined",
@@ -83,6 +84,8 @@ class Connection:
         """Its session record, where the transport lets sessions return."""
         self.renewed: Callable[[], None] | None = None
         """Called when the identity has changed."""
+        self.final: bool = False
+        """Whether its client will not return, although its last handlers may still run."""
         self.ended: bool = False
         """Whether it is over for good; one that has only lost its socket is not."""
 
@@ -116,7 +119,8 @@ class Connection:
     @property
     def patient(self) -> bool:
         """Whether its client answers a call after it has lost its socket and returned."""
-        return self.keeper is not None and self.codec.resends
+        resumable = self.keeper is not None and self.codec.resends
+        return resumable and not (self.final or self.ended)
 
     def move(
         self,
@@ -199,11 +203,11 @@ class Connection:
         """Ask the client and wait for its answer, decoded as `reply`.
 
         Raises `EventError`: the client's own, `invalid` for an answer of another type,
-        `interrupted` when it left; and `CallTimeout`.
+        `interrupted` when it left; and `CallTimeout`. A client that is away is asked when it is back.
         """
-        answers = await Target(self._node, self._address, (self.id,)).call(
-            event, reply, timeout=timeout
-        )
+        node = self._node
+        asked = (self,) if self.patient or node.namespaces.here(self.namespace, self) else ()
+        answers = await ask(node, self._address, asked, event, reply, timeout)
         if answers:
             return answers[0]
         raise answers.errors.get(self.id) or EventError(

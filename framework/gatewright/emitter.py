@@ -15,7 +15,7 @@ from gatewright.node import Address, Node
 from gatewright.protocol.outgoing import Outgoing
 from gatewright.rooms import Member, send_volatile
 
-__all__ = ["Emitter", "Target", "event_name", "fill"]
+__all__ = ["Emitter", "Target", "ask", "event_name", "fill"]
 
 _PARAMETER = re.compile(r"{([^{}]*)}")
 
@@ -107,12 +107,7 @@ class Target:
         seconds (default `settings.call_timeout`).
         """
         node, address = self._bound()
-        name = event_name(event, address)
-        members = list(self._members(node, address))
-        limit = node.settings.call_timeout if timeout is None else timeout
-        for observer in node.observers:
-            observer.sent(address.namespace, members, name, event)
-        return await node.calls.call(address.namespace, members, name, event, reply, limit)
+        return await ask(node, address, self._members(node, address), event, reply, timeout)
 
     async def join(self, *rooms: str) -> int:
         """Make all of them join rooms; returns how many did, without those who were refused."""
@@ -196,6 +191,23 @@ class Emitter(Target):
         """Give an emitter made before start its running node, or take it away at the end."""
         self._node = node
         return self
+
+
+async def ask(
+    node: Node,
+    address: Address,
+    members: Collection[Member],
+    event: Struct,
+    reply: TypeForm[T],
+    timeout: float | None,
+) -> Answers[T]:
+    """Call these; see `Target.call`."""
+    name = event_name(event, address)
+    asked = list(members)
+    limit = node.settings.call_timeout if timeout is None else timeout
+    for observer in node.observers:
+        observer.sent(address.namespace, asked, name, event)
+    return await node.calls.call(address.namespace, asked, name, event, reply, limit)
 
 
 def fill(path: str, values: Mapping[str, str]) -> str:

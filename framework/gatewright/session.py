@@ -181,6 +181,7 @@ class Session:
         if not self.hurried:
             # Else it says goodbye, and is its transport's affair from here on.
             self._outbox.lose()
+        self.connection.final = not kept
         if not (kept and self.connection.patient):
             node.calls.lost(self.connection.id)
         limit = node.settings.finish_timeout
