@@ -211,3 +211,52 @@ async def test_everybody_in_a_room_may_be_asked() -> None:
         for client, name in ((ana, "ana"), (ben, "ben")):
             await client.send({"id": (await client.event("ask"))["id"], "data": name})
         assert sorted(await asking) == ["ana", "ben"]
+
+
+async def test_a_handler_that_asks_while_its_client_is_away_waits_for_it() -> None:
+    witness = Witness()
+    async with running(witness, settings=Settings(finish_timeout=0.05)) as house:
+        async with Client.opened(house.url) as ana:
+            id = await ana.start("slow", "ask name")
+            await until(lambda: witness.done)
+            ana.cut()
+        await house.gone()
+        witness.gate.set()
+        await until(lambda: len(house.dispatcher.node.calls))
+        async with Client.opened(house.url, resume=ana.ticket) as back:
+            asked = await back.event("ask")
+            await back.send({"id": asked["id"], "data": "ana"})
+            assert (await back.end(id))["data"] == "ana"
+            assert [f for f in await back.quiet() if "event" in f] == []
+
+
+async def test_a_call_to_who_is_away_has_its_time_and_ends_with_the_session() -> None:
+    async with running(settings=Settings(grace=0.3)) as house:
+        async with Client.opened(house.url) as ana:
+            (connection,) = house.witness.connections
+            ana.cut()
+        await house.gone()
+        with pytest.raises(CallTimeout):
+            await connection.call(Ask("name"), str, timeout=0.01)
+        with pytest.raises(EventError, match="interrupted"):
+            await connection.call(Ask("name"), str, timeout=60)
+        assert connection.ended
+        with pytest.raises(EventError, match="interrupted"):
+            await connection.call(Ask("name"), str, timeout=60)
+
+
+async def test_a_call_to_who_will_not_return_ends_at_once() -> None:
+    witness = Witness()
+    async with running(witness) as house:
+        async with Client.opened(house.url) as ana:
+            await ana.start("slow", "ask name")
+            await until(lambda: witness.done)
+            await ana.send({"op": "bye"})
+            await ana.closed()
+        await until(lambda: witness.connections[0].outbox.closing)
+        (session,) = house.dispatcher._sessions
+        await until(lambda: session._lanes.over)
+        witness.gate.set()
+        # Not when its time is over, which is longer than this test waits.
+        await house.empty()
+        assert "slow: EventError" in witness.seen
