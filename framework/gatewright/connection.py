@@ -203,7 +203,8 @@ class Connection:
         """Ask the client and wait for its answer, decoded as `reply`.
 
         Raises `EventError`: the client's own, `invalid` for an answer of another type,
-        `interrupted` when it left; and `CallTimeout`. A client that is away is asked when it is back.
+        `interrupted` when it left; and `CallTimeout`. A client that is away is asked when it is
+        back.
         """
         node = self._node
         asked = (self,) if self.patient or node.namespaces.here(self.namespace, self) else ()
