@@ -29,6 +29,7 @@ def build(database: Path) -> Starlette:
         lifespan=realtime.lifespan,
         routes=[
             *realtime.routes,
+            Route("/ready", realtime.readiness),
             Route("/miaou", to_page),
             Mount("/miaou", StaticFiles(directory=HERE / "miaou" / "page", html=True)),
             Mount("/", StaticFiles(directory=HERE / "static", html=True)),
