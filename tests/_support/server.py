@@ -18,7 +18,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 ROOT = Path(__file__).resolve().parents[2]
-ADDRESS = re.compile(r"http://127\.0\.0\.1:\d+")
+ADDRESS = re.compile(r"http://\d+\.\d+\.\d+\.\d+:\d+")
 
 
 class Url(str):
