@@ -92,6 +92,26 @@ fuzz: $(DEV) ## a million mutated frames into the codecs, fifty thousand into a 
 churn: $(DEV) ## twenty times a thousand connections that come and vanish; nothing may be left
 	$(BIN)/python -m tests.chaos.churn --connections 1000 --rounds 20
 
+.PHONY: storm
+storm: $(DEV) ## clients publish while connections are cut and the server is killed: nothing is lost
+	$(BIN)/python -m tests.chaos.storm $(ARGS)
+
+.PHONY: calls
+calls: $(DEV) ## ten thousand calls over connections that are cut: each has its effect once
+	$(BIN)/python -m tests.chaos.calls $(ARGS)
+
+.PHONY: stalled
+stalled: $(DEV) ## fifty of a thousand readers stall: what that costs the others
+	$(BIN)/python -m tests.chaos.stalled $(ARGS)
+
+.PHONY: drain
+drain: $(DEV) ## a server restarts under three thousand clients: how they come back
+	$(BIN)/python -m tests.chaos.drain $(ARGS)
+
+.PHONY: soak
+soak: $(DEV) ## connections come and go for an hour (ARGS="--minutes 3"): memory stays flat
+	$(BIN)/python -m tests.chaos.soak $(ARGS)
+
 .PHONY: hooks
 hooks: $(DEV) ## run the quick checks before every commit
 	$(BIN)/prek install

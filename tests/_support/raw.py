@@ -43,6 +43,12 @@ class RawClient:
         self._buffer = b""
         self.response = b""
 
+    @property
+    def port(self) -> int:
+        """Its own port."""
+        number: int = self._socket.getsockname()[1]
+        return number
+
     @classmethod
     @asynccontextmanager
     async def connect(
@@ -70,13 +76,17 @@ class RawClient:
         deflate: bool = False,
         subprotocol: str | None = None,
         buffer: int | None = None,
+        segment: int | None = None,
     ) -> Self:
+        """`segment` is the largest TCP segment that may be sent to it, in bytes."""
         host, port = urlsplit(url).hostname, urlsplit(url).port
         sock = socket.socket()
         sock.setblocking(False)
         if buffer is not None:
             # Before the connection: it limits the window that is offered.
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+        if segment is not None:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, segment)
         client = cls(sock)
         try:
             await asyncio.get_running_loop().sock_connect(sock, (host, port))

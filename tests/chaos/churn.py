@@ -22,15 +22,12 @@ from gatewright import Connection, Event, Gatewright, Settings, gateway, on, on_
 from tests._support.raw import RawClient
 from tests._support.remains import journal, nothing_remains
 from tests._support.server import Url, serve
+from tests.chaos.commands import Short
 
 __all__ = ["Round", "Short", "check", "main", "rss", "run"]
 
 WARM = 5
 """Rounds that caches and the allocator need to reach their size."""
-
-
-class Short(Exception):
-    """Something is left, or missing."""
 
 
 class Ask(Event, event="ask"):

@@ -1,0 +1,292 @@
+# ruff: noqa: T201 — it reports to whoever runs it
+"""Connections come and go for a long time: memory must not grow, and at the end nothing is left.
+
+    python -m tests.chaos.soak --minutes 60
+
+Some stay and talk. Others come, fifty a second, and do a little of everything: most leave as they
+should, some are cut off and return, some vanish. Exits with 1 when the server's memory grows, when
+it holds anything a while after all have gone, or when it logs an error.
+"""
+
+import argparse
+import asyncio
+import random
+import sys
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
+
+import httpx2
+import msgspec
+from msgspec import Struct
+
+from gatewright import EventError
+from gatewright.client import Client, connect
+from tests._support.raw import RawClient
+from tests.chaos.app import Asked, Figures, Said
+from tests.chaos.commands import Short, report, stopped
+from tests.chaos.processes import Server, server
+from tests.chaos.proxy import Proxy, proxy
+
+__all__ = ["Plan", "Sample", "growth", "judge", "main", "run"]
+
+EVERY = 2.0
+"""Seconds between two looks at the server."""
+
+LONG = 600.0
+"""Seconds from which on a slope is judged as such; before that it is mostly the allocator's."""
+
+PER_TEN_MINUTES = 0.01
+IN_ALL = 0.03
+"""How much memory may grow in a run that is shorter."""
+
+# Everything that is kept for a while is kept for seconds, so that a short run sees it let go.
+SETTINGS = '{"grace": 4, "history": 200, "history_age": 10, "finish_timeout": 1}'
+
+GONE = {"interrupted", "reply_lost", "cancelled"}
+
+
+class Plan(Struct, frozen=True):
+    minutes: float
+    rate: float = 50.0
+    """Who comes in a second."""
+    steady: int = 50
+    """Who is there all the time."""
+    seed: int = 1
+
+
+class Sample(Struct):
+    """What the server's process held at a time, in seconds and bytes."""
+
+    at: float
+    memory: int
+    tasks: int
+
+
+class Outcome(Struct):
+    samples: list[Sample]
+    visits: "Counter[str]"
+    left: dict[str, int]
+    """What was still there at the end, by name."""
+    errors: list[str]
+    """What the server has logged as such; that it cancels who waits for the vanished is none."""
+
+
+def growth(samples: Sequence[Sample]) -> float:
+    """The slope of a line through the samples' memory, in bytes per second."""
+    mean_at = sum(each.at for each in samples) / len(samples)
+    mean = sum(each.memory for each in samples) / len(samples)
+    spread = sum((each.at - mean_at) ** 2 for each in samples)
+    return sum((each.at - mean_at) * (each.memory - mean) for each in samples) / spread
+
+
+def judge(samples: Sequence[Sample]) -> str:
+    """A sentence about memory; raises `Short` with it when it grows.
+
+    The first sixth of a run, at least a quarter of a short one, is for caches and the allocator.
+    """
+    whole = samples[-1].at - samples[0].at
+    warm = samples[0].at + whole / (6 if whole > LONG else 3)
+    judged = [each for each in samples if each.at >= warm]
+    seconds = judged[-1].at - judged[0].at
+    base = sum(each.memory for each in judged) / len(judged)
+    slope = growth(judged) / base
+    sentence = (
+        f"memory about {base / 2**20:.1f} MiB, {slope * 600:+.2%} in ten minutes "
+        f"({slope * seconds:+.2%} in the {seconds / 60:.1f} minutes that were judged)"
+    )
+    if slope * 600 > PER_TEN_MINUTES if seconds >= LONG else slope * seconds > IN_ALL:
+        raise Short(f"memory grows: {sentence}")
+    return sentence
+
+
+class Soak:
+    def __init__(self, plan: Plan, served: Server, network: Proxy) -> None:
+        self.plan = plan
+        self.visits: Counter[str] = Counter()
+        self._url = f"{served.url.ws}/chaos"
+        self._served = served
+        self._network = network
+        self._random = random.Random(plan.seed)
+        self._number = 0
+
+    # Who stays
+
+    async def resident(self, client: Client) -> None:
+        """Talks for ever, over connections that are cut at times."""
+        await client.call("join", ["everyone", f"room {self._random.randrange(10)}"], list[str])
+        while True:
+            await asyncio.sleep(self._random.uniform(1, 3))
+            room = f"room {self._random.randrange(10)}"
+            await client.call("publish", [room, "resident", "hello"], int)
+
+    # Who comes and goes
+
+    async def visitors(self) -> None:
+        """Let them come, at an even pace, until cancelled."""
+        ways: list[tuple[str, Callable[[int], Awaitable[None]]]] = [
+            ("leave", self._leaves),
+            ("leave", self._leaves),
+            ("are cut and return", self._returns),
+            ("vanish", self._vanishes),
+            ("vanish from plain sockets", self._vanishes_from_plain),
+        ]
+        here: set[asyncio.Task[None]] = set()
+        start = time.monotonic()
+        try:
+            while True:
+                due = start + self._number / self.plan.rate
+                await asyncio.sleep(max(0.0, due - time.monotonic()))
+                name, way = ways[self._number % len(ways)]
+                task = asyncio.ensure_future(way(self._number))
+                self._number += 1
+                self.visits[name] += 1
+                here.add(task)
+                task.add_done_callback(here.discard)
+                for each in list(here):
+                    if each.done():
+                        each.result()
+        finally:
+            await stopped(*here)
+
+    async def _leaves(self, number: int) -> None:
+        async with self._visitor(self._url) as client:
+            await self._talk(client, number)
+
+    async def _returns(self, number: int) -> None:
+        async with self._visitor(f"{self._network.url.ws}/chaos") as client:
+            await client.call("join", ["everyone", f"own {number}"], list[str])
+            if self._network.wires:
+                self._random.choice(self._network.wires).cut()
+            await self._talk(client, number)
+
+    def _visitor(self, url: str) -> Client:
+        client = connect(url, timeout=60)
+        client.on(Said)(lambda _: None)
+        client.handle(Asked)(lambda asked: asked.question)
+        return client
+
+    async def _talk(self, client: Client, number: int) -> None:
+        """A little of everything."""
+        await client.call("join", ["everyone", f"own {number}"], list[str])
+        await client.call("publish", [f"room {number % 10}", "visitor", "x" * 200], int)
+        if await client.call("ask me", "who?", str) != "who?":
+            raise Short("a call to a client got another one's answer")
+        try:
+            async for _ in client.stream("count", 20, int):
+                pass
+        except EventError as error:
+            if error.code not in GONE:
+                raise
+        waiting = asyncio.create_task(client.call("wait"))
+        try:
+            await asyncio.sleep(self._random.uniform(0.2, 1))
+        finally:
+            await stopped(waiting)
+
+    async def _vanishes(self, number: int) -> None:
+        raw = await RawClient.open(self._served.url, "/chaos", subprotocol="gw.v1.json")
+        try:
+            await raw.send('{"op": "open"}')
+            await raw.receive()
+            await raw.send(f'{{"event": "join", "data": ["own {number}"], "id": 1}}')
+            await raw.receive()
+            await raw.send('{"event": "ask me", "data": "who?", "id": 2}')
+            await raw.receive()
+        finally:
+            raw.reset()
+
+    async def _vanishes_from_plain(self, number: int) -> None:
+        raw = await RawClient.open(self._served.url, "/chaos")
+        try:
+            await raw.send(f'{{"event": "join", "data": ["own {number}"], "id": 1}}')
+            await raw.receive()
+            await raw.send('{"event": "wait", "id": 2}')
+        finally:
+            raw.reset()
+
+    # What there is
+
+    async def look(self, http: httpx2.AsyncClient) -> Figures:
+        answer = await http.get(f"{self._served.url}/figures")
+        return msgspec.json.decode(answer.content, type=Figures)
+
+    async def go_on(self, http: httpx2.AsyncClient) -> list[Sample]:
+        """Look at the server from time to time until the time is over."""
+        samples: list[Sample] = []
+        start = time.monotonic()
+        while (at := time.monotonic() - start) < self.plan.minutes * 60:
+            figures = await self.look(http)
+            samples.append(Sample(at, self._served.rss, figures.tasks))
+            await asyncio.sleep(EVERY)
+        return samples
+
+    async def left(self, http: httpx2.AsyncClient, tasks: int) -> dict[str, int]:
+        """Wait until the server holds nothing; returns what it holds after all."""
+        end = time.monotonic() + 30
+        while True:
+            figures = msgspec.to_builtins(await self.look(http))
+            del figures["pid"]
+            figures["tasks"] = max(0, figures["tasks"] - tasks)
+            left = {name: count for name, count in figures.items() if count}
+            if not left or time.monotonic() > end:
+                return left
+            await asyncio.sleep(0.5)
+
+
+async def run(plan: Plan) -> Outcome:
+    async with (
+        server("--settings", SETTINGS) as served,
+        proxy(served.url) as network,
+        httpx2.AsyncClient(timeout=30) as http,
+    ):
+        soak = Soak(plan, served, network)
+        # The first request makes what stays.
+        await soak.look(http)
+        tasks = (await soak.look(http)).tasks
+        async with AsyncExitStack() as stack:
+            clients = [soak._visitor(soak._url) for _ in range(plan.steady)]
+            for client in clients:
+                await stack.enter_async_context(client)
+            working = [asyncio.ensure_future(soak.resident(each)) for each in clients]
+            working.append(asyncio.ensure_future(soak.visitors()))
+            watching = asyncio.ensure_future(soak.go_on(http))
+            try:
+                await asyncio.wait([watching, *working], return_when=asyncio.FIRST_COMPLETED)
+                for task in working:
+                    if task.done():
+                        task.result()
+                samples = await watching
+            finally:
+                await stopped(watching, *working)
+        left = await soak.left(http, tasks)
+        errors = [line for line in served.output.splitlines() if line.startswith(("ERROR", "CRIT"))]
+        return Outcome(samples, soak.visits, left, errors)
+
+
+async def command(plan: Plan) -> str:
+    outcome = await run(plan)
+    came = ", ".join(f"{count} {way}" for way, count in outcome.visits.items())
+    print(f"in {plan.minutes:g} minutes {outcome.visits.total()} came: {came}")
+    if outcome.errors:
+        raise Short(
+            f"the server logged {len(outcome.errors)} errors, the first: {outcome.errors[0]}"
+        )
+    if outcome.left:
+        raise Short(f"when all had gone there was left: {outcome.left}")
+    return f"nothing is left; {judge(outcome.samples)}"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description="Connections that come and go for long.")
+    parser.add_argument("--minutes", type=float, default=60)
+    parser.add_argument("--rate", type=float, default=50)
+    parser.add_argument("--steady", type=int, default=50)
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args(arguments)
+    return report(command(Plan(**vars(options))))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
