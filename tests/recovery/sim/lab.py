@@ -162,13 +162,16 @@ def _lab(process: Process) -> type:
         async def resume(
             self, connection: Connection, notes: State[Notes], gap: Gap | None
         ) -> None:
+            story = process.story(connection)
+            # What it may not be in any more it has left when it was taken over, before this.
+            for room in story.rooms & truth.forbidden if story is not None else ():
+                assert story is not None
+                story.revoke(room, truth.head)
             await process.in_hook("resume")
             story = process.hook(connection, "resume", {"disconnect", "killed"})
             if story is None:
                 return
-            # What it may not be in any more it has left when it was taken over.
-            for room in story.rooms & truth.forbidden:
-                story.revoke(room, truth.head)
+            story.kept = None
             if set(connection.rooms) != story.rooms:
                 truth.wrong.append(f"resumed in {connection.rooms}, not in {story.rooms}")
             if notes.value != story.saved:
@@ -179,6 +182,7 @@ def _lab(process: Process) -> type:
             story = process.hook(connection, "disconnect", {"connect", "resume"})
             if story is not None:
                 story.left = asyncio.get_running_loop().time()
+                story.kept = story.taken
 
         @on_end
         async def end(self, connection: Connection) -> None:
@@ -189,6 +193,7 @@ def _lab(process: Process) -> type:
         @authorize_room
         async def may(self, room: str) -> bool:
             await process.in_hook("authorize")
+            truth.once_forbidden |= truth.forbidden
             return room not in truth.forbidden
 
         @on("work")

@@ -71,6 +71,8 @@ class Simulation:
         """The tasks of the server's calls, by uid."""
         self._file = file
         self._lives = 0
+        self._judging = False
+        """Whether something is looked at; at the end this means that it was found wrong."""
         self._emitting: asyncio.Task[None] | None = None
         self.process = self._start()
 
@@ -117,7 +119,7 @@ class Simulation:
         person.heard = self.loop.time()
         self._send(person)
         self._settle()
-        assert person.socket.accepted
+        assert person.socket.accepted, f"refused: {person.socket.refused}"
 
     def _send(self, person: Person) -> None:
         """What the client wants to send gets under way."""
@@ -145,16 +147,19 @@ class Simulation:
         socket = person.socket
         assert socket is not None
         frame = socket.deliver_down()
+        self._judging = True
         person.heard = self.loop.time()
         if isinstance(frame, Closing):
             person.socket = None
             person.client.lost(frame.code)
+            self._judging = False
             self._settle()
             return
         person.watch.sees(frame, self.loop.time(), socket.last)
         person.client.receive(frame)
         where = person.client.epoch, person.client.seq
         assert where == (person.watch.epoch, person.watch.seq)
+        self._judging = False
         self._send(person)
         self._settle()
 
@@ -278,6 +283,8 @@ class Simulation:
 
     def restart(self, *, killed: bool = False) -> None:
         """The server stops, or is killed, and another one takes its place."""
+        self._settle()
+        self._judging = True
         old = self.process
         if killed:
             old.alive = False
@@ -289,7 +296,6 @@ class Simulation:
                 # What a server does to its sockets when it stops, or the system when it dies.
                 socket.tell_server(1012)
             person.strays.clear()
-            person.watch.lost_its_past()
         for _ in range(60):
             self.loop.settle()
             if old.running.done():
@@ -297,7 +303,7 @@ class Simulation:
             self.loop.advance(1)
         old.running.result()
         for story in self.truth.stories.values():
-            story.forgets_calls()
+            story.moves()
             if killed and story.here:
                 story.hooks.append("killed")
                 story.left = self.loop.time()
@@ -305,8 +311,11 @@ class Simulation:
                 if not killed:
                     assert story.over, f"{story.id} was not ended: {story.hooks}"
                 story.over = True
+        for person in self.people:
+            person.watch.process_ended()
         old.alive = False
         self.process = self._start()
+        self._judging = False
         self._settle()
 
     def _keep_what_was_written(self) -> None:
@@ -386,6 +395,9 @@ class Simulation:
 
     def finish(self) -> None:
         """All comes to an end, and nothing may be left."""
+        if self._judging:
+            self.abandon()
+            return
         try:
             self.calm()
             for uid, task in self.questions.items():

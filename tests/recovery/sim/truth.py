@@ -49,6 +49,8 @@ class Story(Struct, kw_only=True):
     hooks: list[str] = field(default_factory=lambda: ["connect"])
     taken: int | None = 0
     """The highest id of a call that the server has taken; None where it does not know."""
+    kept: int | None = None
+    """The same as it was when its last socket was lost, which is written down until it returns."""
     claimed: int | None = None
     """Up to which id the client has sent calls, as it told a server that does not know."""
     saved: int = 0
@@ -76,8 +78,9 @@ class Story(Struct, kw_only=True):
         if self.taken is not None or call > (self.claimed or 0):
             self.taken = max(self.taken or 0, call)
 
-    def forgets_calls(self) -> None:
-        self.taken = self.claimed = None
+    def moves(self) -> None:
+        """Another process knows what was written down, and no more."""
+        self.taken, self.claimed = self.kept, None
 
     def join(self, room: str, seq: int) -> None:
         if room not in self.rooms:
@@ -123,6 +126,7 @@ class Truth:
         self.effects: Counter[int] = Counter()
         self.forbidden: set[str] = set()
         """Rooms that nobody may be in any more."""
+        self.once_forbidden: set[str] = set()
         self.volatile: set[int] = set()
         """Marks of volatile events."""
         self.wrong: list[str] = []

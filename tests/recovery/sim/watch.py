@@ -9,7 +9,7 @@ from tests.recovery.sim.truth import Emitted, Story, Truth
 
 __all__ = ["Watch"]
 
-ENDS = {"reply_lost", "interrupted", "forbidden", "of_the_lab", "cancelled"}
+ENDS = {"too_many", "reply_lost", "interrupted", "forbidden", "of_the_lab", "cancelled"}
 
 
 class Watch:
@@ -57,7 +57,8 @@ class Watch:
             self._answer(frame)
         elif frame["op"] == "ping":
             self._passes(frame["seq"])
-            assert frame["seq"] <= self.truth.head
+            # What a former process said may still come.
+            assert frame["seq"] <= self.truth.head or self.epoch != self.truth.epoch
             self.seq = max(self.seq, frame["seq"])
         elif frame["op"] == "gap":
             self._gap(frame)
@@ -67,8 +68,14 @@ class Watch:
         else:
             assert frame["op"] in {"pong", "away"}, f"did not expect {frame}"
 
-    def lost_its_past(self) -> None:
-        """The session, or the process that knew of its calls, is gone."""
+    def process_ended(self) -> None:
+        """What became of the calls that it had taken is not known any more."""
+        taken = self.story.taken if self.story is not None else None
+        if taken is not None:
+            self.excused.update(call.uid for id, call in self.calls.items() if id <= taken)
+
+    def _lost_its_past(self) -> None:
+        """Nobody knows what became of any call until now."""
         self.excused.update(call.uid for call in self.calls.values())
 
     # Opening
@@ -88,13 +95,13 @@ class Watch:
             assert self.story.id == frame["session"]
             if frame["last"] is None:
                 # Of all that was sent until now, to whomever.
-                self.lost_its_past()
+                self._lost_its_past()
             return
         before = self.story
         if asked is not None and before is not None and not before.over:
             past = not before.here and now >= before.left + settings.grace
             assert past, f"{before.id} is forgotten: {before.hooks}"
-        self.lost_its_past()
+        self._lost_its_past()
         self.calls.clear()
         self.ends.clear()
         self.gaps.clear()
@@ -149,7 +156,7 @@ class Watch:
         known = {"*", story.id, story.user, *story.stays}
         assert set(frame["rooms"]) <= known, f"{frame} names what {story} is not in"
         assert frame["rooms"]
-        assert frame["seq"] <= self.truth.head
+        assert frame["seq"] <= self.truth.head or frame["epoch"] != self.truth.epoch
         self.gaps.append(frame)
         if frame["epoch"] != self.epoch or frame["seq"] < self.seq:
             self.epoch, self.seq = frame["epoch"], frame["seq"]
@@ -179,11 +186,13 @@ class Watch:
         if code == "reply_lost":
             assert call.uid in self.excused, f"{frame}, but the server knew"
             assert call.event != "redo", f"{frame} of a call that may be repeated"
+        elif code == "too_many":
+            assert call.stream
         elif code == "of_the_lab":
             assert self.truth.effects[call.uid]
             assert frame["error"]["message"] == f"call {frame['id']}"
         elif code == "forbidden":
-            assert call.data["room"] in self.truth.forbidden
+            assert call.data["room"] in self.truth.once_forbidden
 
     def _good_end(self, call: Call, frame: Frame) -> None:
         if call.stream:
