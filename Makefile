@@ -91,6 +91,7 @@ fuzz: $(DEV) ## a million mutated frames into the codecs, fifty thousand into a 
 .PHONY: churn
 churn: $(DEV) ## twenty times a thousand connections that come and vanish; nothing may be left
 	$(BIN)/python -m tests.chaos.churn --connections 1000 --rounds 20
+	$(BIN)/python -m tests.chaos.sessions --clients 300 --rounds 10
 
 .PHONY: storm
 storm: $(DEV) ## clients publish while connections are cut and the server is killed: nothing is lost

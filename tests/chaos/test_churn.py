@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.chaos import churn
+from tests.chaos import churn, sessions
 
 pytestmark = pytest.mark.anyio
 
@@ -13,6 +13,11 @@ async def test_nothing_is_left_of_connections_that_vanish(ws: str) -> None:
     assert (len(done), met) == (3, 150)
     # The first round fills what is made once; after that every round makes and frees the same.
     assert done[2].objects - done[1].objects < 50
+
+
+@pytest.mark.parametrize("ws", ["gatewright.server:WebSocketProtocol", "wsproto"])
+async def test_nothing_is_left_of_sessions_that_vanish_and_return(ws: str) -> None:
+    assert len(await sessions.run(20, 2, ws=ws)) == 2
 
 
 def test_memory_that_grows_is_a_finding() -> None:
