@@ -128,7 +128,7 @@ class Keeper:
         `taken` is the highest id of a call that was taken, where that is known.
         """
         if self._confirmed:
-            await self._backplane.confirm(self._namespace, self._id, self._confirmed)
+            await self._confirm()
         generation = self._generation
         return await self._backplane.release(self._namespace, self._id, generation, taken=taken)
 
