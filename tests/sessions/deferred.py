@@ -33,6 +33,7 @@ class Deferred(Backplane):
         self._lane: Lane | None = None
         self._told: deque[Batch | Marker | asyncio.Future[None]] = deque()
         self._task: asyncio.Task[None] | None = None
+        self._more = asyncio.Event()
         self.held = asyncio.Event()
         self.held.set()
         self.done: list[str] = []
@@ -44,9 +45,13 @@ class Deferred(Backplane):
         self.hold_at = ""
         self.held.set()
 
+    def _tell(self, told: Batch | Marker | asyncio.Future[None]) -> None:
+        self._told.append(told)
+        self._more.set()
+
     async def start(self, lane: Lane, bounds: Bounds = DEFAULT_BOUNDS) -> None:
         self._lane = lane
-        await self._memory.start(self._told.append, bounds)
+        await self._memory.start(self._tell, bounds)
         self._task = asyncio.create_task(self._pump())
 
     async def stop(self) -> None:
@@ -58,7 +63,10 @@ class Deferred(Backplane):
     async def _pump(self) -> None:
         assert self._lane is not None
         while True:
-            await asyncio.sleep(0 if self._told else 0.001)
+            self._more.clear()
+            if not self._told:
+                await self._more.wait()
+            await asyncio.sleep(0)
             await self.held.wait()
             for _ in range(len(self._told)):
                 told = self._told.popleft()
@@ -69,7 +77,7 @@ class Deferred(Backplane):
 
     async def _later(self, name: str, result: Any) -> Any:
         told: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._told.append(told)
+        self._tell(told)
         self.done.append(name)
         if name == self.hold_at:
             self.held.clear()
