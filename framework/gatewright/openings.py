@@ -17,7 +17,7 @@ from gatewright.namespaces import NamespacePlan
 from gatewright.plans import open_level
 from gatewright.types import Handshake, Identity
 
-__all__ = ["Opening", "Openings"]
+__all__ = ["Opening", "Openings", "close"]
 
 logger: logging.Logger = logging.getLogger("gatewright")
 

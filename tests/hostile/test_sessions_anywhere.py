@@ -3,15 +3,16 @@ that fails at every step: nobody is stranded, nothing is done twice, nothing is 
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import msgspec
 import pytest
+from injector import Inject, Module
 from starlette.types import Message
 
-from gatewright import Gatewright, Settings
+from gatewright import Gatewright, Settings, connection_scoped, gateway, on, resource
 from gatewright.errors import BackplaneError
 from tests.sessions.chat import House, Witness, authenticate, chat, until
 from tests.sessions.client import Resume
@@ -294,3 +295,36 @@ async def test_a_confirmation_that_fails_keeps_nobody_for_ever() -> None:
         assert backplane.fails_at == ""
         await house.empty()
         await until(lambda: not backplane.kept)
+
+
+async def test_an_opening_that_fails_twice_is_told_once() -> None:
+    """The backplane, and then the resource that a guard has opened."""
+
+    class Lamp:
+        pass
+
+    class Lamps(Module):
+        @connection_scoped
+        @resource
+        async def lamp(self) -> AsyncIterator[Lamp]:
+            try:
+                yield Lamp()
+            finally:
+                raise LookupError("of the resource")
+
+    async def guard(lamp: Inject[Lamp]) -> None: ...
+
+    @gateway("/chat", guards=[guard])
+    class Chat:
+        @on("nothing")
+        async def nothing(self) -> None: ...
+
+    backplane = Failing()
+    app = Gatewright(gateways=[Chat], modules=[Lamps()], backplane=backplane)
+    async with app.run():
+        backplane.fails_at = "open"
+        socket = Socket(app)
+        socket.open()
+        await socket.over()
+        assert socket.closed == 1011
+        assert socket.frames == []

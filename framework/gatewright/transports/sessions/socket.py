@@ -13,7 +13,7 @@ from gatewright.connections import Way
 from gatewright.dispatcher import Dispatcher
 from gatewright.entrance import refusal_code
 from gatewright.errors import EventError
-from gatewright.openings import Opening
+from gatewright.openings import Opening, close
 from gatewright.outbox import Outbox
 from gatewright.protocol.close import CloseCode
 from gatewright.protocol.codecs import FrameError, decode_errors
@@ -135,7 +135,7 @@ class SessionSocket:
             async with limit:
                 await self._take(opening, envelope)
         except BaseException as error:
-            await opening.level.aclose(error)
+            await close(opening.level, error)
             if not isinstance(error, Exception):
                 raise
             if limit.expired():
