@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, TypeAlias
 
 from msgspec import Struct
@@ -100,7 +101,11 @@ class Absences:
             self._sweep_later()
             if user is not None:
                 self._by_user.setdefault(user, {})[key] = None
-            if not session.hurried:
+            connection.dismissed = partial(self._end_soon, key)
+            if connection.unwanted:
+                # Closed for good, when there was no socket any more that could have been.
+                self._end_soon(key)
+            elif not session.hurried:
                 # Else its client is back already.
                 self._limit(user)
 
@@ -142,6 +147,8 @@ class Absences:
     def _forget(self, key: Key) -> Absence | None:
         absence = self._away.pop(key, None)
         self._node.namespaces.returned(*key)
+        if absence is not None and absence.place.connection is not None:
+            absence.place.connection.dismissed = None
         if absence is not None and absence.user is not None:
             own = self._by_user.get(absence.user)
             if own is not None:

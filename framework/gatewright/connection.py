@@ -42,6 +42,7 @@ class Connection:
         "_refresh",
         "_state",
         "codec",
+        "dismissed",
         "ended",
         "final",
         "handshake",
@@ -51,6 +52,7 @@ class Connection:
         "outbox",
         "renewed",
         "since",
+        "unwanted",
     )
 
     def __init__(
@@ -84,6 +86,10 @@ class Connection:
         """Its session record, where the transport lets sessions return."""
         self.renewed: Callable[[], None] | None = None
         """Called when the identity has changed."""
+        self.unwanted: bool = False
+        """Whether the application has closed it for good."""
+        self.dismissed: Callable[[], None] | None = None
+        """Called when it has while the connection is away."""
         self.final: bool = False
         """Whether its client will not return, although its last handlers may still run."""
         self.ended: bool = False
@@ -247,8 +253,14 @@ class Connection:
             self.renewed()
 
     async def disconnect(self, reason: str = "") -> None:
-        """Close this connection for good (4500), after everything that was emitted to it."""
+        """Close this connection for good (4500), after everything that was emitted to it.
+
+        Of one that is away the session ends.
+        """
+        self.unwanted = True
         self.outbox.close(CloseCode.DISCONNECTED, reason)
+        if self.dismissed is not None:
+            self.dismissed()
 
 
 def check_room(room: object, limit: int) -> None:
