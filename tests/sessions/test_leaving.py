@@ -226,3 +226,35 @@ async def test_the_grace_begins_when_the_resources_are_closed() -> None:
         witness.thing_gate.set()
         await house.empty()
         assert witness.seen.count("end") == 2
+
+
+@pytest.mark.parametrize("when", ["away", "its socket is lost", "it is taken over"])
+async def test_who_is_disconnected_without_a_socket_does_not_return_either(when: str) -> None:
+    witness = Witness()
+    settings = Settings(finish_timeout=0.05 if when == "away" else 10)
+    async with running(witness, settings=settings) as house:
+        async with Client.opened(house.url) as ana:
+            await ana.start("slow", "disconnect banned")
+            await until(lambda: witness.done)
+            if when == "it is taken over":
+                witness.disconnect_gate.clear()
+                async with Client.connect(house.url) as back:
+                    await back.ask(ana.ticket)
+                    await until(lambda: "disconnect" in witness.seen)
+                    witness.gate.set()
+                    await until(lambda: witness.ended)
+                    witness.disconnect_gate.set()
+                    hello = await back.receive()
+                    assert (hello["op"], hello["resumed"]) == ("hello", False)
+                    assert hello["session"] != ana.id
+                    await back.send({"op": "bye"})
+                    await back.closed()
+            ana.cut()
+        if when == "away":
+            await house.gone()
+        await until(lambda: witness.connections[0].outbox.closing)
+        witness.gate.set()
+        await until(lambda: "end" in witness.seen)
+        assert not await returns(house, ana.ticket)
+        await house.empty()
+        assert witness.seen.count("end") == witness.seen.count("connect")
