@@ -15,7 +15,8 @@ from typing import Any
 
 from hypothesis import Phase, settings
 
-from tests.recovery.mutations.mutants import MUTANTS, Mutant, mutated
+from tests.recovery.mutations.mutant import Mutant, mutated
+from tests.recovery.mutations.mutants import MUTANTS
 
 __all__ = ["VARIABLE"]
 

@@ -8,7 +8,7 @@ import sys
 from msgspec import Struct
 
 from tests._support.server import ROOT
-from tests.recovery.mutations.mutants import Mutant
+from tests.recovery.mutations.mutant import Mutant
 
 __all__ = ["Verdict", "run"]
 
