@@ -7,10 +7,14 @@ import sys
 from pathlib import Path
 
 import uvicorn
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from gatewright.errors import StartupError
 from sample_app.app import build
 
 __all__ = ["main"]
+
+REFUSED = f"{StartupError.__module__}.{StartupError.__name__}: "
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -25,27 +29,57 @@ def main(arguments: list[str] | None = None) -> int:
     except (OSError, OverflowError) as error:
         print(
             f"Cannot listen on {chosen.host}, port {chosen.port}: {error}.\n"
-            f"Choose another port, for instance: python -m sample_app --port {chosen.port + 1}, "
-            "or --port 0 for a free one.",
+            "If it is Miaou that runs there, this is its second start. A second Miaou needs a port "
+            "and a file of its own:\n"
+            f"  python -m sample_app --port {chosen.port + 1} --database other.db",
             file=sys.stderr,
         )
         return 1
     with listener:
         port = listener.getsockname()[1]
         host = f"[{chosen.host}]" if ":" in chosen.host else chosen.host
-        print(f"Miaou is at http://{host}:{port}/ (Ctrl+C ends it)", flush=True)
-        server = uvicorn.Server(
+        server = Server(
             uvicorn.Config(
-                build(chosen.database),
+                brief(build(chosen.database)),
                 log_level="warning",
                 lifespan="on",
                 # Inside a Starlette application it is this class that lets us at the socket.
                 ws="gatewright.server:WebSocketProtocol",
-            )
+            ),
+            f"Miaou is at http://{host}:{port}/ (Ctrl+C ends it)",
         )
         with contextlib.suppress(KeyboardInterrupt):
             server.run(sockets=[listener])
     return 0 if server.started else 1
+
+
+class Server(uvicorn.Server):
+    """Says where it is when it is there, and not before."""
+
+    def __init__(self, config: uvicorn.Config, greeting: str) -> None:
+        super().__init__(config)
+        self.greeting = greeting
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            print(self.greeting, flush=True)
+
+
+def brief(app: ASGIApp) -> ASGIApp:
+    """Let a refused start say its reason alone, which tells what to do, without a traceback."""
+
+    async def run(scope: Scope, receive: Receive, send: Send) -> None:
+        async def tell(message: Message) -> None:
+            if message["type"] == "lifespan.startup.failed":
+                reason = message["message"].strip().rpartition("\n")[2]
+                if reason.startswith(REFUSED):
+                    message = {**message, "message": reason.removeprefix(REFUSED)}
+            await send(message)
+
+        await app(scope, receive, tell if scope["type"] == "lifespan" else send)
+
+    return run
 
 
 def listen(host: str, port: int) -> socket.socket:

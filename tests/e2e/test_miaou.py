@@ -231,14 +231,38 @@ async def test_markup_stays_text(sample_app: SampleApp, visit: Visit) -> None:
 async def test_the_servers_refusal_is_shown(sample_app: SampleApp, visit: Visit) -> None:
     async with visit(f"{sample_app.url}/miaou/") as ana:
         await enter(ana, "Ana")
-        for n in range(14):
-            await say(ana, f"flood {n}")
-        await expect(ana.locator(".toast").first).to_contain_text("too many messages")
-        await expect(ana.locator(".failure").first).to_contain_text("Not sent: too many messages")
-        await ana.locator(".toast").first.get_by_role("button", name="Close").click()
-        failed = await ana.locator(".failure").count()
+        # The server's limit is under test, not the field's.
+        await ana.locator("#text").evaluate("text => text.removeAttribute('maxlength')")
+        await say(ana, "a" * 2001)
+        await say(ana, "b" * 2002)
+        await say(ana, "short")
+        await expect(ana.locator(".message:not(.failed) .text")).to_have_text(["short"])
+        await expect(ana.locator(".failure span")).to_have_text(
+            [
+                f"Not sent: A message has at most 2000 characters; this one has {length}."
+                for length in (2001, 2002)
+            ]
+        )
+        # It is told beside them, and nothing else covers them.
+        await expect(ana.locator(".toast")).to_have_count(0)
         await ana.get_by_role("button", name="Discard").first.click()
-        await expect(ana.locator(".failure")).to_have_count(failed - 1)
+        await expect(ana.locator(".failure")).to_have_count(1)
+
+
+async def test_a_flood_is_slowed_down_and_stays_in_order(
+    sample_app: SampleApp, visit: Visit
+) -> None:
+    miaou = f"{sample_app.url}/miaou/"
+    async with visit(miaou) as ana, visit(miaou) as ben:
+        await enter(ana, "Ana")
+        await enter(ben, "Ben")
+        flood = [f"flood {n}" for n in range(14)]
+        for text in flood:
+            await say(ana, text)
+        for page in (ana, ben):
+            await expect(messages(page)).to_have_text(flood)
+        await expect(ana.locator(".sending")).to_have_count(0)
+        await expect(ana.locator(".failed")).to_have_count(0)
 
 
 async def test_on_a_phone(sample_app: SampleApp, visit: Visit) -> None:

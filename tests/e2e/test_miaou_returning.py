@@ -6,7 +6,7 @@ import pytest
 from playwright.async_api import WebSocketRoute, expect
 
 from tests.e2e.conftest import WAIT, SampleApp, Tunnel, Visit
-from tests.e2e.test_miaou import enter, messages, say
+from tests.e2e.test_miaou import PHONE, enter, messages, open_room, say, title
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]
 
@@ -120,3 +120,68 @@ async def test_it_comes_back_without_being_asked(sample_app: SampleApp, visit: V
         await expect(ana.locator("#banner")).to_be_hidden(timeout=30_000)
         await say(ana, "back")
         await expect(ana.locator(".message:not(.sending) .text")).to_have_text(["back"])
+
+
+async def test_whoever_has_written_much_loses_nothing(sample_app: SampleApp, visit: Visit) -> None:
+    miaou = f"{sample_app.url}/miaou/"
+    async with visit(miaou, **PHONE) as ana, visit(miaou) as ben:
+        await enter(ana, "Ana")
+        await ana.locator("#rooms a", has_text="The sofa").tap()
+        await enter(ben, "Ben")
+        sample_app.kill()
+        await expect(ana.locator("#banner")).to_contain_text("Offline.")
+        # More than the server takes at once.
+        written = [f"line {n}" for n in range(14)]
+        for text in written:
+            await say(ana, text)
+        await expect(ana.locator("#banner")).to_contain_text("14 messages wait.")
+        action = ana.locator("#banner-action")
+        if await action.is_visible():
+            # On one line, also beside so much text.
+            box = await action.bounding_box()
+            assert box is not None
+            assert box["height"] < 36
+        sample_app.start()
+        await ana.evaluate("dispatchEvent(new Event('online'))")
+        await ben.evaluate("dispatchEvent(new Event('online'))")
+        await expect(ana.locator(".sending")).to_have_count(0)
+        await say(ana, "and now live")
+        for page in (ana, ben):
+            await expect(messages(page)).to_have_text([*written, "and now live"])
+        await expect(ana.locator(".failed")).to_have_count(0)
+
+
+async def test_what_needs_a_connection_says_so(sample_app: SampleApp, visit: Visit) -> None:
+    miaou = f"{sample_app.url}/miaou/"
+    async with visit(miaou) as ana, visit(miaou) as ben:
+        await enter(ana, "Ana")
+        await enter(ben, "Ben")
+        await open_room(ben, "Balcony")
+        await expect(title(ben)).to_have_text("Balcony")
+        await say(ben, "sun!")
+        await expect(ana.locator("#rooms a")).to_have_count(2)
+        sample_app.kill()
+        await expect(ana.locator("#banner")).to_contain_text("Offline.")
+        await say(ana, "keep me")
+
+        await open_room(ana, "Cellar")
+        await expect(ana.locator("#room-error")).to_have_text(
+            "You are offline. Open it when you are back."
+        )
+        await ana.keyboard.press("Escape")
+        await ana.get_by_role("button", name="Leave room").click()
+        await expect(ana.locator(".toast").last).to_contain_text("Leave the room when you are back")
+        await ana.get_by_role("button", name="Change name").click()
+        await expect(ana.locator(".toast").last).to_contain_text(
+            "Change your name when you are back"
+        )
+        await ana.locator("#rooms a", has_text="Balcony").click()
+        await expect(ana.locator("#empty")).to_have_text(
+            "You are offline. What was said here comes when you are back."
+        )
+        sample_app.start()
+        await ana.evaluate("dispatchEvent(new Event('online'))")
+        await expect(messages(ana)).to_have_text(["sun!"])
+        await expect(ana.locator("#rooms .name")).to_have_text(["Balcony", "The sofa"])
+        await ana.locator("#rooms a", has_text="The sofa").click()
+        await expect(messages(ana)).to_have_text(["keep me"])

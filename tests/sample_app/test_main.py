@@ -63,6 +63,23 @@ def test_a_taken_port_is_explained(command: list[str]) -> None:
     assert "Traceback" not in ran.stderr
 
 
+def test_a_second_one_on_the_same_file_is_explained(command: list[str]) -> None:
+    with launch([*command, "--port", "0"]):
+        ran = subprocess.run(
+            [*command, "--port", "0"],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+    assert ran.returncode == 3  # uvicorn's own, for a start that has failed
+    assert "miaou.sessions.db" in ran.stderr
+    assert "end the process that has this one" in ran.stderr
+    assert "Traceback" not in ran.stderr
+    assert "Miaou is at" not in ran.stdout
+
+
 def test_ctrl_c_ends_it_quietly(command: list[str]) -> None:
     with launch([*command, "--port", "0"]) as app:
         with httpx2.Client(base_url=app.url) as web:

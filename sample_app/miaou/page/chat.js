@@ -6,6 +6,7 @@ import { keyOf } from "./state.js";
 const TYPING_EVERY = 2_000;
 const TYPING_LASTS = 3_500;
 const FEW_PAGES = 5;
+const PAUSE = 600; // milliseconds, after which the server lets one pass again: see its `event_rates`
 
 /**
  * Dispatches "entered" and "returned", "left", "status" with the change in `detail`, and with the
@@ -16,6 +17,7 @@ export class Chat extends EventTarget {
   #secret;
   #nickname = null;
   #lastTyping = 0;
+  #leaving = []; // the messages on their way
   #looking = () => false;
 
   constructor(state, secret) {
@@ -165,26 +167,45 @@ export class Chat extends EventTarget {
     const message = { to, text, at: Date.now(), key: randomKey(), title: this.state.title(to) };
     this.state.addUnsent(message);
     this.#lastTyping = 0;
-    return this.send(message);
+    this.send(message);
   }
 
   /** Send a message, for the first time or again: its key makes sure that it is kept once. */
-  async send(message) {
-    const { to, text, key } = message;
+  send(message) {
     message.state = "sending";
     this.state.changed();
-    try {
-      // Without a connection it waits for one; it is said once, however often that is lost.
-      const kept = await this.#client.call("say", { to, text, key });
-      this.#take(this.state.conversation(to), [kept]);
-    } catch (error) {
-      // Nobody knows whether it was said, but its key does.
-      if (error.code === "reply_lost") return this.send(message);
-      message.state = "failed";
-      message.why = isLost(error) ? "" : error.message;
-      this.#trouble(error);
+    this.#leaving.push(message);
+    if (this.#leaving.length === 1) this.#deliver();
+  }
+
+  /** One after another, so that none overtakes one that the server wants to hear later. */
+  async #deliver() {
+    for (; this.#leaving.length > 0; this.#leaving.shift()) {
+      const message = this.#leaving[0];
+      try {
+        const kept = await this.#say(message);
+        this.#take(this.state.conversation(message.to), [kept]);
+      } catch (error) {
+        message.state = "failed";
+        message.why = isLost(error) ? "" : error.message;
+        // What failed is told beside the message, and in the list.
+        if (error.code === "unregistered") this.#trouble(error);
+      }
+      this.state.changed();
     }
-    this.state.changed();
+  }
+
+  async #say({ to, text, key }) {
+    for (;;) {
+      try {
+        // Without a connection it waits for one; it is said once, however often that is lost.
+        return await this.#client.call("say", { to, text, key });
+      } catch (error) {
+        // Nobody knows whether it was said, but its key does.
+        if (error.code === "too_many") await new Promise((resolve) => setTimeout(resolve, PAUSE));
+        else if (error.code !== "reply_lost") throw error;
+      }
+    }
   }
 
   sendAll() {
@@ -205,8 +226,8 @@ export class Chat extends EventTarget {
 
   // Rooms; these let their errors through, for the form that asked
 
-  async create(name) {
-    const room = await this.#client.call("create", { name });
+  async create(name, signal) {
+    const room = await this.#client.call("create", { name }, { signal });
     this.#opened(room);
     return room;
   }

@@ -1,6 +1,6 @@
 // The open conversation: its messages, the composer, who is typing.
 
-import { $, cat, day, h, time } from "./dom.js";
+import { $, cat, day, h, time, toast } from "./dom.js";
 import { keyOf } from "./state.js";
 
 const NEAR = 80; // pixels from the bottom that still count as being there
@@ -18,7 +18,7 @@ export class ConversationView {
     $("scroll").addEventListener("scroll", () => this.#scrolled(), { passive: true });
     $("to-bottom").addEventListener("click", () => this.#toBottom());
     $("earlier").addEventListener("click", () => this.#earlier());
-    $("leave").addEventListener("click", () => chat.leave(state.open.id));
+    $("leave").addEventListener("click", () => this.#leave());
     $("composer").addEventListener("submit", (event) => {
       event.preventDefault();
       this.#send();
@@ -57,10 +57,11 @@ export class ConversationView {
     $("title").textContent = state.title(open);
     $("subtitle").textContent = open.kind === "room" ? "Open to everyone" : "Only the two of you";
     $("earlier").hidden = !conversation.more;
-    const empty = conversation.loaded && conversation.messages.length + conversation.unsent.length === 0;
-    $("empty").hidden = !empty;
-    $("empty").textContent =
-      open.kind === "room" ? "Nobody has said anything yet. Miaou?" : "Nothing here yet. It stays between you two.";
+    const empty = conversation.messages.length + conversation.unsent.length === 0;
+    $("empty").hidden = !empty || (!conversation.loaded && this.#sendable);
+    $("empty").textContent = !conversation.loaded
+      ? "You are offline. What was said here comes when you are back."
+      : open.kind === "room" ? "Nobody has said anything yet. Miaou?" : "Nothing here yet. It stays between you two.";
     this.#messages(conversation);
     this.#typing(keyOf(open));
   }
@@ -188,6 +189,11 @@ export class ConversationView {
     text.value = "";
     this.#grow();
     text.focus();
+  }
+
+  #leave() {
+    if (this.#sendable) this.chat.leave(this.state.open.id);
+    else toast("You are offline. Leave the room when you are back.");
   }
 
   async #earlier() {

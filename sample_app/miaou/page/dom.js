@@ -46,6 +46,8 @@ export function day(at) {
 
 /** Tell something that went wrong; it stays for a while or until it is closed. */
 export function toast(text) {
+  // Said once, not once for each thing that it happened to.
+  for (const shown of [...$("toasts").children]) if (shown.firstChild.textContent === text) shown.remove();
   const box = h("div", { class: "toast" }, h("span", {}, text));
   const close = h("button", { type: "button", "aria-label": "Close", onclick: () => box.remove() }, "×");
   box.append(close);

@@ -53,6 +53,11 @@ function refuse(text) {
 }
 
 function signOut() {
+  // The page could not be fetched again.
+  if (chat.status !== "open") {
+    toast("You are offline. Change your name when you are back.");
+    return;
+  }
   chat.close();
   localStorage.removeItem(NICKNAME);
   // Not by location.hash: its event would lead to a room while the page is on its way out.
@@ -136,21 +141,35 @@ addEventListener("keydown", (event) => {
 
 // A new room
 
+let asking = null; // for a room that is not there yet
+
 $("new-room").addEventListener("click", () => {
   $("room-name").value = "";
   $("room-error").textContent = "";
   $("room-dialog").showModal();
 });
 $("room-cancel").addEventListener("click", () => $("room-dialog").close());
+// Closed by whatever means, the Escape key is one: a room that opened later would come as a surprise.
+$("room-dialog").addEventListener("close", () => asking?.abort());
 $("room-form").addEventListener("submit", async (event) => {
   event.preventDefault();
+  if (chat.status !== "open") {
+    $("room-error").textContent = "You are offline. Open it when you are back.";
+    return;
+  }
+  if (asking) return;
+  asking = new AbortController();
+  const { signal } = asking;
   try {
-    const room = await chat.create($("room-name").value);
+    const room = await chat.create($("room-name").value, signal);
     $("room-dialog").close();
     location.hash = `#room/${room.id}`;
   } catch (error) {
+    if (signal.aborted) return;
     $("room-error").textContent = error.message;
     $("room-name").focus();
+  } finally {
+    asking = null;
   }
 });
 
