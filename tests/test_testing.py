@@ -254,6 +254,16 @@ async def test_a_session_is_lost_and_resumed(codec: Literal["json", "msgpack"]) 
             assert not anew.resumed
 
 
+async def test_a_plain_connection_has_nothing_to_resume() -> None:
+    async with TestClient(Gatewright([Game])) as client, client.connect("/game") as ana:
+        assert not ana.resumed
+        with pytest.raises(TypeError, match=r"a session, got a plain one; .* session=True"):
+            async with client.connect("/game", resume=ana):
+                pass
+        with pytest.raises(TypeError, match="session=True"):
+            _ = ana.id
+
+
 async def test_a_session_that_is_refused_says_why() -> None:
     async def authenticate(handshake: Handshake) -> Identity[str]:
         if handshake.auth != "sesame":

@@ -138,7 +138,7 @@ class TestConnection:
     @property
     def id(self) -> str:
         """The id of its session, which is the connection's on the server."""
-        id: str = self.hello["session"]
+        id: str = self._greeting()["session"]
         return id
 
     @property
@@ -150,9 +150,17 @@ class TestConnection:
     def ticket(self) -> dict[str, Any]:
         """What `resume` shows, as the specification has it."""
         epoch, seq = self.position
-        hello = self.hello
+        hello = self._greeting()
         own = {"session": hello["session"], "token": hello["token"]}
         return own | {"epoch": epoch, "seq": seq, "sent": self.last_id}
+
+    def _greeting(self) -> dict[str, Any]:
+        if not self.hello:
+            raise TypeError(
+                "expected a connection with a session, got a plain one; "
+                'open it by connect("…", session=True)'
+            )
+        return self.hello
 
     async def bye(self) -> None:
         """Leave for good: the session ends, and the server closes."""
