@@ -12,7 +12,7 @@ import os
 import resource
 import sys
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import AsyncIterator
 from pathlib import Path
 from secrets import token_hex
@@ -86,7 +86,7 @@ class Arrivals:
     The kernel knows; a server that has just been busy takes several at once.
     """
 
-    def __init__(self, app: ASGIApp, times: list[float]) -> None:
+    def __init__(self, app: ASGIApp, times: deque[float]) -> None:
         self._app = app
         self._times = times
 
@@ -165,11 +165,11 @@ def build(
         )
         return JSONResponse(msgspec.to_builtins(told))
 
-    arrivals: list[float] = []
+    arrivals: deque[float] = deque(maxlen=10_000)
 
     async def arrived(_: Request) -> JSONResponse:
         """When handshakes came in, in seconds of the system's monotonic clock."""
-        return JSONResponse(arrivals)
+        return JSONResponse(list(arrivals))
 
     return Starlette(
         routes=[
