@@ -293,20 +293,26 @@ def test_who_hears_nothing_is_told_of_no_gap_later(little: Simulation) -> None:
     assert not ana.watch.gaps
 
 
-def test_a_pong_confirms_its_own_ping_and_no_later_one(sim: Simulation) -> None:
+@pytest.mark.parametrize("late", [1, 2])
+def test_a_pong_confirms_its_own_ping_and_no_later_one(sim: Simulation, late: int) -> None:
     ana = member(sim, "A")
     socket = ana.socket
     assert socket is not None
-    sim.pass_time(4)
-    hear(sim, ana, 1)
-    pong = socket.up.pop()
+    pongs = []
+    for _ in range(2):
+        sim.pass_time(4)
+        hear(sim, ana, 1)
+        pongs.append(socket.up.pop())
+        # Something else is heard of the client, so that it is asked again before it has answered.
+        sim.message(ana)
+        sim.server_hears(socket)
+    for pong in pongs[: late - 1]:
+        socket.up.append(pong)
+        sim.server_hears(socket)
     mark = sim.emit(("A",))
-    # Something else is heard of the client, so that it is asked again before it has answered.
-    sim.message(ana)
-    sim.server_hears(socket)
     sim.pass_time(4)
     assert len(socket.down) == 2
-    socket.up.append(pong)
+    socket.up.append(pongs[late - 1])
     sim.server_hears(socket)
     sim.cut(ana)
     sim.calm()

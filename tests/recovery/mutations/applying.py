@@ -1,7 +1,6 @@
 """A pytest plugin that breaks one rule in the package, as it is imported.
 
-    GATEWRIGHT_MUTANT=no-hold python -m pytest -p tests.recovery.mutations.applying …
-
+Which one, `GATEWRIGHT_MUTANT` says; without it nothing is broken, and only the profile is there.
 Nothing of it is in the package: the source is changed on its way from the file to the compiler.
 """
 
@@ -11,16 +10,14 @@ from collections.abc import Sequence
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from types import CodeType, ModuleType
-from typing import Any
 
+import msgspec
 from hypothesis import Phase, settings
 
 from tests.recovery.mutations.mutant import Mutant, mutated
-from tests.recovery.mutations.mutants import MUTANTS
+from tests.recovery.mutations.running import VARIABLE
 
-__all__ = ["VARIABLE"]
-
-VARIABLE = "GATEWRIGHT_MUTANT"
+__all__: list[str] = []
 
 
 class _Loader(SourceFileLoader):
@@ -53,8 +50,7 @@ class _Finder(MetaPathFinder):
         return spec
 
 
-def _apply(name: str) -> Any:
-    mutant = next(each for each in MUTANTS if each.name == name)
+def _apply(mutant: Mutant) -> None:
     loaded = [each for each in sys.modules if each.startswith("gatewright")]
     assert not loaded, f"too late to change anything: {loaded}"
     sys.meta_path.insert(0, _Finder(mutant))
@@ -70,4 +66,4 @@ settings.register_profile(
     phases=[Phase.explicit, Phase.generate],
 )
 if VARIABLE in os.environ:
-    _apply(os.environ[VARIABLE])
+    _apply(msgspec.json.decode(os.environ[VARIABLE], type=Mutant))
