@@ -113,7 +113,8 @@ def ticket(hello: dict[str, Any], *, seq: int | None = None, sent: int = 0) -> R
 @asynccontextmanager
 async def running(witness: Witness, backplane: Deferred, **more: Any) -> AsyncGenerator[House]:
     gateway, module = chat(witness)
-    settings = Settings(**{"grace": 1.0, "finish_timeout": 0.5} | more)
+    options: dict[str, Any] = {"grace": 1.0, "finish_timeout": 0.5} | more
+    settings = Settings(**options)
     app = Gatewright(
         gateways=[gateway],
         modules=[module],
