@@ -10,6 +10,7 @@ from sample_app.miaou.models import Message, Person, Place, Room, RoomView, Talk
 __all__ = [
     "Came",
     "HistoryQuery",
+    "Left",
     "NewRoom",
     "Read",
     "Registration",
@@ -55,6 +56,12 @@ class Went(Event, event="went"):
 
     room: int
     person: Person
+
+
+class Left(Event, event="left"):
+    """The person is no member of the room any more, to all of their pages."""
+
+    room: int
 
 
 class RoomOpened(Event, event="room_opened"):

@@ -19,6 +19,7 @@ from sample_app.miaou.events import (
     Came,
     HistoryQuery,
     Id,
+    Left,
     NewRoom,
     Read,
     Registration,
@@ -37,7 +38,7 @@ from sample_app.miaou.services import Chat, People
 __all__ = ["MiaouGateway"]
 
 
-@gateway("/miaou", emits=[Said, Typing, Came, Went, RoomOpened])
+@gateway("/miaou", emits=[Said, Typing, Came, Went, Left, RoomOpened])
 class MiaouGateway:
     """The chat. A connection is nobody until it has registered."""
 
@@ -117,7 +118,8 @@ class MiaouGateway:
         """Leave a room with all pages: being a member is the person's, not the page's."""
         await self.chat.leave(me, room)
         await self.emitter.to_user(str(me.id)).leave(channel_of(room))
-        await self.emitter.to(channel_of(room)).to_user(str(me.id)).emit(Went(room, me))
+        await self.emitter.to_user(str(me.id)).emit(Left(room))
+        await self.emitter.to(channel_of(room)).emit(Went(room, me))
 
     # Talking
 

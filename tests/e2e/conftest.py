@@ -32,6 +32,11 @@ class SampleApp:
         )
         self.url = launched.url
 
+    def forget_sessions(self) -> None:
+        """Remove what a next start would know of those who are here; not while it runs."""
+        for file in self.database.parent.glob("*.sessions.db*"):
+            file.unlink()
+
     def kill(self) -> None:
         """End it without a chance to say goodbye."""
         self._running.close()

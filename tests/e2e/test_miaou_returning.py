@@ -185,3 +185,81 @@ async def test_what_needs_a_connection_says_so(sample_app: SampleApp, visit: Vis
         await expect(ana.locator("#rooms .name")).to_have_text(["Balcony", "The sofa"])
         await ana.locator("#rooms a", has_text="The sofa").click()
         await expect(messages(ana)).to_have_text(["keep me"])
+
+
+async def test_a_new_session_misses_nothing_either(sample_app: SampleApp, visit: Visit) -> None:
+    miaou = f"{sample_app.url}/miaou/"
+    async with visit(miaou) as ana, visit(miaou) as ben:
+        await enter(ana, "Ana")
+        await enter(ben, "Ben")
+        await say(ana, "one")
+        await expect(messages(ben)).to_have_text(["one"])
+        sample_app.kill()
+        await ana.context.set_offline(True)
+        await expect(ana.locator("#banner")).to_contain_text("Offline.")
+        await say(ana, "three")
+        sample_app.forget_sessions()
+        sample_app.start()
+        await ben.evaluate("dispatchEvent(new Event('online'))")
+        await say(ben, "two")
+        await expect(ben.locator(".message:not(.sending) .text")).to_have_text(["one", "two"])
+        await ana.context.set_offline(False)
+        for page in (ana, ben):
+            # Her own message is there before she has asked for what she missed.
+            await expect(messages(page)).to_have_text(["one", "two", "three"])
+            await expect(page.locator("#here .name")).to_have_text(["Ana", "Ben"])
+
+
+async def test_two_tabs_of_one_person_are_away(sample_app: SampleApp, visit: Visit) -> None:
+    miaou = f"{sample_app.url}/miaou/"
+    async with visit(miaou) as ana, visit(miaou) as ben:
+        await enter(ana, "Ana")
+        await enter(ben, "Ben")
+        second = await ana.context.new_page()
+        await second.goto(miaou)
+        await expect(second.locator("#me")).to_contain_text("Ana")
+        await ana.context.set_offline(True)
+        await expect(ben.locator("#here .name")).to_have_text(["Ben"])
+        await say(ben, "are you there?")
+        await ana.context.set_offline(False)
+        for page in (ana, second, ben):
+            # One tab hears that the other one is gone. It has left no room for that.
+            await expect(messages(page)).to_have_text(["are you there?"])
+            await expect(page.locator("#here .name")).to_have_text(["Ana", "Ben"])
+
+
+async def test_whoever_does_not_return_is_not_here(sample_app: SampleApp, visit: Visit) -> None:
+    miaou = f"{sample_app.url}/miaou/"
+    async with visit(miaou) as ana:
+        async with visit(miaou) as ben:
+            await enter(ana, "Ana")
+            await enter(ben, "Ben")
+            await expect(ana.locator("#here .name")).to_have_text(["Ana", "Ben"])
+            # Killed, it cannot tell anybody who is lost.
+            sample_app.kill()
+        sample_app.start()
+        await ana.evaluate("dispatchEvent(new Event('online'))")
+        await expect(ana.locator("#banner")).to_have_text("You are back.")
+        await expect(ana.locator("#here .name")).to_have_text(["Ana"])
+
+
+async def test_a_nickname_given_away_meanwhile(sample_app: SampleApp, visit: Visit) -> None:
+    miaou = f"{sample_app.url}/miaou/"
+    async with visit(miaou) as ana:
+        await enter(ana, "Ana")
+        sample_app.kill()
+        await ana.context.set_offline(True)
+        await expect(ana.locator("#banner")).to_contain_text("Offline.")
+        await say(ana, "keep me")
+        sample_app.forget_sessions()
+        sample_app.start()
+        async with visit(miaou) as other:
+            await enter(other, "Ana")
+            await ana.context.set_offline(False)
+            await expect(ana.locator("#register-error")).to_contain_text("is here already")
+            # There is a connection; what is missing is a name.
+            await expect(ana.locator("#banner")).to_be_hidden()
+            await enter(ana, "Anna")
+            await expect(ana.locator(".message.failed .text")).to_have_text(["keep me"])
+            await ana.get_by_role("button", name="Send again").click()
+            await expect(messages(other)).to_have_text(["keep me"])

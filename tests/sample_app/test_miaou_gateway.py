@@ -9,7 +9,7 @@ import pytest
 from gatewright import EventError
 from gatewright.testing import TestClient, TestConnection
 from sample_app.app import make_realtime
-from sample_app.miaou.events import Came, RoomOpened, Said, Typing, Welcome, Went
+from sample_app.miaou.events import Came, Left, RoomOpened, Said, Typing, Welcome, Went
 from sample_app.miaou.models import Message, Page, Person, Room, ToPerson, ToRoom
 
 pytestmark = pytest.mark.anyio
@@ -146,7 +146,7 @@ async def test_rooms_are_opened_joined_and_left(client: TestClient) -> None:
         await ben.call("leave", room.id)
         went = await ana.expect(Went)
         assert (went.room, went.person.nickname) == (room.id, "Ben")
-        assert (await ben.expect(Went)) == went
+        assert await ben.expect(Left) == Left(room.id)
         await say(ana, place, "alone again")
         await say(ana, SOFA, "on the sofa")
         assert (await ben.expect(Said)).message.text == "hello!"
@@ -185,7 +185,7 @@ async def test_leaving_is_for_all_pages(client: TestClient) -> None:
         await register(one, "Ben")
         await register(two, "Ben")
         await one.call("leave", 1)
-        assert (await two.expect(Went)).room == 1
+        assert await two.expect(Left) == Left(1)
         with pytest.raises(EventError, match="join this room first"):
             await say(two, SOFA, "hm")
 

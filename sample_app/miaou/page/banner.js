@@ -16,6 +16,7 @@ export class Banner {
     this.state = state;
     chat.addEventListener("status", ({ detail }) => this.#status(detail));
     chat.addEventListener("entered", () => this.#back());
+    chat.addEventListener("refused", () => this.#refused());
     chat.addEventListener("returned", () => this.#back());
     state.addEventListener("change", () => this.#changed());
   }
@@ -38,6 +39,13 @@ export class Banner {
     } else {
       this.#later = setTimeout(() => this.#show("connecting", "Connecting…"), PATIENCE);
     }
+  }
+
+  /** There is a connection; what is missing is a name, and the door says so. */
+  #refused() {
+    clearTimeout(this.#later);
+    this.#wasLost = false;
+    this.#hide();
   }
 
   #closed(reason) {

@@ -52,6 +52,7 @@ export class Chat extends EventTarget {
     client.on("typing", (typing) => this.#typing(typing));
     client.on("came", ({ room, person }) => this.#came(room, person));
     client.on("went", ({ room, person }) => this.#went(room, person));
+    client.on("left", ({ room }) => this.#left(room));
     client.on("room_opened", ({ room }) => this.#opened(room));
     client.on("exception", (error) => this.#trouble(error));
   }
@@ -69,13 +70,19 @@ export class Chat extends EventTarget {
   #changed(change) {
     this.dispatchEvent(new CustomEvent("status", { detail: change }));
     if (change.status !== "open") return;
-    if (change.resumed) this.dispatchEvent(new Event("returned"));
-    else this.#register();
+    if (change.resumed) {
+      this.dispatchEvent(new Event("returned"));
+      this.#lookAround();
+    } else {
+      this.state.fallBehind();
+      this.#register();
+    }
   }
 
   /** Away for longer than the server remembers: what is shown is fetched again. */
   #missed() {
     const { state } = this;
+    state.fallBehind();
     for (const conversation of state.conversations.values()) {
       if (conversation.to !== state.open) conversation.forget();
     }
@@ -107,8 +114,7 @@ export class Chat extends EventTarget {
     const conversation = state.conversation(to);
     try {
       if (to.kind === "room") {
-        const here = await this.#client.call("join", to.id);
-        state.here.set(to.id, new Map(here.map((person) => [person.id, person])));
+        await this.#join(to.id);
         const view = state.rooms.get(to.id);
         if (view) view.joined = true;
       }
@@ -120,24 +126,39 @@ export class Chat extends EventTarget {
     state.changed();
   }
 
+  async #join(room) {
+    const here = await this.#client.call("join", room);
+    this.state.here.set(room, new Map(here.map((person) => [person.id, person])));
+  }
+
+  /** Whoever was here when a server was killed, and does not return, nobody says goodbye for. */
+  async #lookAround() {
+    const { state } = this;
+    const { open } = state;
+    if (open?.kind !== "room" || !state.view(open)?.joined) return;
+    try {
+      await this.#join(open.id);
+    } catch (error) {
+      this.#trouble(error);
+    }
+    state.changed();
+  }
+
   async #load(conversation) {
     const { to } = conversation;
     if (conversation.loaded) {
-      conversation.catching = true;
-      try {
-        for (let pages = 0, more = true; more; pages++) {
-          if (pages === FEW_PAGES) {
-            // Away for long: start from the newest again instead of fetching a whole night.
-            conversation.forget();
-            break;
-          }
-          const page = await this.#client.call("history", { to, after: Math.max(conversation.reached, 1) });
-          this.#take(conversation, page.messages);
-          conversation.reached = page.messages.at(-1)?.id ?? conversation.reached;
-          more = page.more;
+      // If it fails it stays so, until the next time.
+      conversation.behind = true;
+      for (let pages = 0, more = true; more; pages++) {
+        if (pages === FEW_PAGES) {
+          // Away for long: start from the newest again instead of fetching a whole night.
+          conversation.forget();
+          break;
         }
-      } finally {
-        conversation.catching = false;
+        const page = await this.#client.call("history", { to, after: Math.max(conversation.reached, 1) });
+        this.#take(conversation, page.messages);
+        conversation.reached = page.messages.at(-1)?.id ?? conversation.reached;
+        more = page.more;
       }
     }
     if (!conversation.loaded) {
@@ -146,6 +167,7 @@ export class Chat extends EventTarget {
       conversation.more = page.more;
       conversation.loaded = true;
     }
+    conversation.behind = false;
     conversation.reached = conversation.last;
   }
 
@@ -300,16 +322,18 @@ export class Chat extends EventTarget {
   }
 
   #went(room, person) {
+    // Of this person it can only mean another tab, and was said while this one was away.
+    if (person.id !== this.state.me?.id) this.state.here.get(room)?.delete(person.id);
+    this.state.changed();
+  }
+
+  /** We are no member any more: left here, or in another tab. */
+  #left(room) {
     const { state } = this;
-    if (person.id === state.me?.id) {
-      // Left, here or in another tab.
-      Object.assign(state.rooms.get(room) ?? {}, { joined: false, unread: 0 });
-      state.conversations.delete(keyOf({ kind: "room", id: room }));
-      if (state.open?.kind === "room" && state.open.id === room) state.open = null;
-      this.dispatchEvent(new Event("left"));
-    } else {
-      state.here.get(room)?.delete(person.id);
-    }
+    Object.assign(state.rooms.get(room) ?? {}, { joined: false, unread: 0 });
+    state.conversations.delete(keyOf({ kind: "room", id: room }));
+    if (state.open?.kind === "room" && state.open.id === room) state.open = null;
+    this.dispatchEvent(new Event("left"));
     state.changed();
   }
 

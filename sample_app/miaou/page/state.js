@@ -41,6 +41,11 @@ export class State extends EventTarget {
     if (!again) this.#restore();
   }
 
+  /** Messages may be missing: until they are fetched, newer ones come after a hole. */
+  fallBehind() {
+    for (const conversation of this.conversations.values()) conversation.behind = true;
+  }
+
   conversation(to) {
     const key = keyOf(to);
     let found = this.conversations.get(key);
@@ -110,7 +115,7 @@ export class Conversation {
   loaded = false;
   more = false; // there is earlier history
   reached = 0; // everything up to this id is here; later ones may have holes before them
-  catching = false;
+  behind = false; // messages may be missing between those and newer ones
 
   constructor(to) {
     this.to = to;
@@ -136,7 +141,7 @@ export class Conversation {
       this.messages.splice(at, 0, message);
       any = true;
     }
-    if (this.loaded && !this.catching) this.reached = this.last;
+    if (this.loaded && !this.behind) this.reached = this.last;
     return any;
   }
 }
