@@ -66,7 +66,7 @@ def test_an_event_gets_its_seq_when_it_is_numbered(data: Any, event: str, seq: i
         assert numbered.binary is codec.binary
 
 
-@given(VALUES, st.integers(1, 2**53))
+@given(VALUES, st.integers(1, 10**15 - 1))
 def test_a_call_has_an_id_of_text_that_is_read_back(data: Any, number: int) -> None:
     for codec in (JSON, MSGPACK):
         asked = read(codec.event("/", "ask", data, number))

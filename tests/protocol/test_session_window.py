@@ -11,13 +11,16 @@ from gatewright.types import Frame
 class WindowMachine(RuleBasedStateMachine):
     """A client and a server over several sockets; the model keeps every end for ever."""
 
-    @initialize(limit=st.sampled_from([50, 400, 10_000]), sent=st.none() | st.integers(0, 20))
-    def start(self, limit: int, sent: int | None) -> None:
-        self.window = Window(limit, sent)
+    @initialize(
+        limit=st.sampled_from([50, 400, 10_000]),
+        taken=st.none() | st.integers(0, 20),
+        sent=st.integers(0, 20),
+    )
+    def start(self, limit: int, taken: int | None, sent: int) -> None:
+        self.window = Window(limit, taken, sent)
         self.limit = limit
-        self.unknown_up_to = sent
-        self.top = sent or 0
-        self.known = sent is None
+        self.top = sent if taken is None else taken
+        self.known = taken is not None
         self.running: set[int] = set()
         self.order: list[int] = []
         """Ended and not confirmed, as the ends came."""
