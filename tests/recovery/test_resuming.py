@@ -265,9 +265,9 @@ def test_a_position_of_another_sequence_makes_all_a_gap(little: Simulation, forg
     little.calm()
     little.cut(ana)
     if forged == "beyond":
-        ana.client.seq = ana.watch.seq = 1000
+        ana.letter.seq = ana.watch.seq = 1000
     else:
-        ana.client.epoch = ana.watch.epoch = "another"
+        ana.letter.epoch = ana.watch.epoch = "another"
     little.emit(("A",))
     little.calm()
     (gap,) = ana.watch.gaps
@@ -328,7 +328,7 @@ def test_what_was_confirmed_is_not_sent_to_a_client_that_forgot_it(sim: Simulati
     sim.server_hears(ana.socket)
     sim.cut(ana)
     second = sim.emit(("A",))
-    ana.client.seq = ana.watch.seq = 0
+    ana.letter.seq = ana.watch.seq = 0
     # It is owed to nobody any more.
     sim.truth.log[0] = msgspec.structs.replace(sim.truth.log[0], rooms=())
     sim.calm()

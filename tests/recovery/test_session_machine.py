@@ -65,7 +65,7 @@ class SessionMachine(RuleBasedStateMachine):
             gaps=self.little,
         )
         for number, each in enumerate(joins):
-            self.arrive("ana" if number else None, "json", each)
+            self.arrive("ana" if number else None, "json", each, product=bool(number))
 
     def person(self, who: int) -> Person:
         return self.sim.people[who % len(self.sim.people)]
@@ -73,9 +73,16 @@ class SessionMachine(RuleBasedStateMachine):
     # Clients
 
     @precondition(lambda self: len(self.sim.people) < 3)
-    @rule(user=st.none() | users, codec=st.sampled_from(["json", "msgpack"]), joins=st.sets(rooms))
-    def arrive(self, user: str | None, codec: Codec, joins: set[str]) -> None:
-        person = self.sim.arrive(user, codec)
+    @rule(
+        user=st.none() | users,
+        codec=st.sampled_from(["json", "msgpack"]),
+        joins=st.sets(rooms),
+        product=st.booleans(),
+    )
+    def arrive(
+        self, user: str | None, codec: Codec, joins: set[str], *, product: bool = False
+    ) -> None:
+        person = self.sim.arrive(user, codec, product=product)
         who = self.sim.people.index(person)
         self.flow(who)
         for room in sorted(joins):

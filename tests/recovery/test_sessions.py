@@ -57,8 +57,8 @@ def thief(sim: Simulation, victim: Person, token: str) -> Person:
     watch = Watch(sim.truth, sim.settings, gaps=False)
     person = Person(Client(client.user), watch, victim.codec)
     assert client.hello is not None
-    person.client.hello = msgspec.structs.replace(client.hello, token=token)
-    person.client.epoch, person.client.seq = client.epoch, client.seq
+    person.letter.hello = msgspec.structs.replace(client.hello, token=token)
+    person.letter.epoch, person.letter.seq = client.epoch, client.seq
     return person
 
 

@@ -15,6 +15,7 @@ from tests.recovery.sim.client import Call, Client
 from tests.recovery.sim.lab import PATH, Ask, Process, Said, Typing
 from tests.recovery.sim.loop import SimLoop
 from tests.recovery.sim.network import Closing, Codec, Socket
+from tests.recovery.sim.product import ProductClient
 from tests.recovery.sim.truth import Emitted, Story, Truth
 from tests.recovery.sim.watch import Watch
 
@@ -35,7 +36,7 @@ IDEMPOTENT = "redo"
 class Person:
     """Somebody with a client: its present socket, and those that it has given up."""
 
-    def __init__(self, client: Client, watch: Watch, codec: Codec) -> None:
+    def __init__(self, client: Client | ProductClient, watch: Watch, codec: Codec) -> None:
         self.client = client
         self.watch = watch
         self.codec: Codec = codec
@@ -44,6 +45,12 @@ class Person:
         self.heard = 0.0
         self.told: set[int] = set()
         """Messages without an id that were sent."""
+
+    @property
+    def letter(self) -> Client:
+        """Its client, as one that can be made to forget."""
+        assert isinstance(self.client, Client)
+        return self.client
 
     @property
     def sockets(self) -> list[Socket]:
@@ -98,10 +105,13 @@ class Simulation:
 
     # People and sockets
 
-    def arrive(self, user: str | None = None, codec: Codec = "json") -> Person:
-        """Somebody comes, and connects."""
+    def arrive(
+        self, user: str | None = None, codec: Codec = "json", *, product: bool = False
+    ) -> Person:
+        """Somebody comes, and connects; with the `product`'s own client, or one by the letter."""
         watch = Watch(self.truth, self.settings, gaps=self.gaps)
-        person = Person(Client(user), watch, codec)
+        client = ProductClient(user, self.loop.time) if product else Client(user)
+        person = Person(client, watch, codec)
         self.people.append(person)
         self.connect(person)
         return person
@@ -158,7 +168,8 @@ class Simulation:
         person.watch.sees(frame, self.loop.time(), socket.last)
         person.client.receive(frame)
         where = person.client.epoch, person.client.seq
-        assert where == (person.watch.epoch, person.watch.seq)
+        # One that has said goodbye need not look any more.
+        assert person.client.gone or where == (person.watch.epoch, person.watch.seq)
         self._judging = False
         self._send(person)
         self._settle()
