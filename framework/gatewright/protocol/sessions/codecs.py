@@ -65,7 +65,7 @@ class SessionCodec(EnvelopeCodec):
         if id is not UNSET and envelope.event is UNSET and envelope.op is UNSET:
             number, _, mark = id.partition(".") if isinstance(id, str) else ("", "", "")
             mine = mark == self._mark and number.isascii() and number.isdigit()
-            envelope.id = int(number) if mine and len(number) < 16 else NOBODY
+            envelope.id = int(number) if mine and len(number) <= 16 else NOBODY
         elif isinstance(id, str):
             raise FrameError("Expected `int`, got `str` - at `$.id`")
         return envelope
