@@ -13,7 +13,9 @@ from tests.recovery.sim.simulation import Person, Simulation, simulated
 
 @pytest.fixture(params=["memory", "file"])
 def sim(request: pytest.FixtureRequest, tmp_path: Path) -> Generator[Simulation]:
+    """The server with its sessions in memory or in a file, and clients of either kind."""
     with simulated(tmp_path / "sessions" if request.param == "file" else None) as running:
+        running.product = request.param == "file"
         yield running
 
 

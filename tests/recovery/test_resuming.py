@@ -13,7 +13,9 @@ LITTLE = msgspec.structs.replace(SETTINGS, history=2, replay=3)
 
 @pytest.fixture(params=["memory", "file"])
 def sim(request: pytest.FixtureRequest, tmp_path: Path) -> Generator[Simulation]:
+    """The server with its sessions in memory or in a file, and clients of either kind."""
     with simulated(tmp_path / "sessions" if request.param == "file" else None) as running:
+        running.product = request.param == "file"
         yield running
 
 
@@ -24,9 +26,11 @@ def little() -> Generator[Simulation]:
         yield running
 
 
-def member(sim: Simulation, *rooms: str, user: str | None = "ana") -> Person:
+def member(
+    sim: Simulation, *rooms: str, user: str | None = "ana", product: bool | None = None
+) -> Person:
     """Somebody in some rooms, with nothing under way."""
-    person = sim.arrive(user)
+    person = sim.arrive(user, product=product)
     for room in rooms:
         sim.call(person, "join", room=room)
     sim.calm()
@@ -320,7 +324,7 @@ def test_a_pong_confirms_its_own_ping_and_no_later_one(sim: Simulation, late: in
 
 
 def test_what_was_confirmed_is_not_sent_to_a_client_that_forgot_it(sim: Simulation) -> None:
-    ana = member(sim, "A")
+    ana = member(sim, "A", product=False)
     first = sim.emit(("A",))
     sim.pass_time(4)
     hear(sim, ana, 2)

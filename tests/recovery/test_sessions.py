@@ -15,7 +15,9 @@ from tests.recovery.sim.watch import Watch
 
 @pytest.fixture(params=["memory", "file"])
 def sim(request: pytest.FixtureRequest, tmp_path: Path) -> Generator[Simulation]:
+    """The server with its sessions in memory or in a file, and clients of either kind."""
     with simulated(tmp_path / "sessions" if request.param == "file" else None) as running:
+        running.product = request.param == "file"
         yield running
 
 

@@ -8,7 +8,11 @@ CHANNEL = "gatewright.transports.socketio.channel"
 CLIENT = "gatewright.transports.socketio.client"
 CODEC = "gatewright.protocol.socketio.codec"
 
-TESTS = ("tests/behaviours/test_returning.py", "tests/protocol", "tests/transports/socketio")
+TESTS = (
+    "tests/behaviours/test_returning.py",
+    "tests/protocol/test_socketio_codec.py",
+    "tests/transports/socketio",
+)
 
 IN_SOCKETIO: tuple[Mutant, ...] = (
     Mutant(

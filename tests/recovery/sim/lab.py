@@ -140,7 +140,7 @@ async def _who(handshake: Handshake) -> Identity[Any] | None:
 def _lab(process: Process) -> type:
     truth = process.truth
 
-    @gateway(PATH, emits=[Said, Typing, Ask])
+    @gateway(PATH, emits=[Said, Typing, Ask], concurrency=2)
     class Lab:
         @on_connect
         async def connect(self, connection: Connection) -> None:
