@@ -33,6 +33,13 @@ CREATE TABLE IF NOT EXISTS message (
 );
 CREATE INDEX IF NOT EXISTS message_room ON message (room, id);
 CREATE INDEX IF NOT EXISTS message_talk ON message (recipient, sender, id);
+-- Kept, and not yet emitted. A trigger, so that no crash comes between a message and its entry.
+CREATE TABLE IF NOT EXISTS untold (
+    message INTEGER PRIMARY KEY REFERENCES message
+);
+CREATE TRIGGER IF NOT EXISTS message_untold AFTER INSERT ON message BEGIN
+    INSERT INTO untold VALUES (new.id);
+END;
 CREATE TABLE IF NOT EXISTS member (
     room   INTEGER NOT NULL REFERENCES room,
     person INTEGER NOT NULL REFERENCES person,

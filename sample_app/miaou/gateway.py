@@ -13,6 +13,7 @@ from gatewright import (
     on_disconnect,
     on_end,
     on_resume,
+    on_start,
 )
 from sample_app.miaou.errors import AlreadyRegistered, MiaouError
 from sample_app.miaou.events import (
@@ -129,14 +130,26 @@ class MiaouGateway:
 
         So it may be executed again when a restart has taken the answer with it.
         """
-        message, new = await self.chat.say(me, say.to, say.text, say.key)
-        if new:
-            if isinstance(say.to, ToRoom):
-                listeners = self.emitter.to(channel_of(say.to.id))
-            else:
-                listeners = self.emitter.to_user(str(say.to.id), str(me.id))
-            await listeners.emit(Said(message))
+        message, untold = await self.chat.say(me, say.to, say.text, say.key)
+        if untold:
+            await self.tell(message)
         return message
+
+    @on_start
+    async def catch_up(self) -> None:
+        """Tell what a process kept before it was killed, and had no time to tell."""
+        for message in await self.chat.untold():
+            await self.tell(message)
+
+    async def tell(self, message: Message) -> None:
+        """Emit a message. After a crash perhaps once more: a page knows messages by their ids."""
+        to, sender = message.to, message.sender
+        if isinstance(to, ToRoom):
+            listeners = self.emitter.to(channel_of(to.id))
+        else:
+            listeners = self.emitter.to_user(str(to.id), str(sender.id))
+        await listeners.emit(Said(message))
+        await self.chat.told(message)
 
     @on("typing", guards=[registered])
     async def typing(self, connection: Connection, me: Principal[Person], to: Place) -> None:

@@ -134,7 +134,7 @@ class Messages:
     async def add(
         self, sender: Person, to: Place, text: str, at: int, key: str
     ) -> tuple[Message, bool]:
-        """Keep a message. The second value is False if this `key` was kept before."""
+        """Keep a message, or find the one of this `key`; the second value: is it still untold?"""
         room = to.id if isinstance(to, ToRoom) else None
         recipient = to.id if isinstance(to, ToPerson) else None
         rows = await self.database.execute_fetchall(
@@ -147,7 +147,20 @@ class Messages:
         rows = await self.database.execute_fetchall(
             "SELECT * FROM message WHERE sender = ? AND key = ?", (sender.id, key)
         )
-        return _message(_only(rows)), False
+        message = _message(_only(rows))
+        query = "SELECT EXISTS (SELECT 1 FROM untold WHERE message = ?)"
+        untold = _only(await self.database.execute_fetchall(query, (message.id,)))[0]
+        return message, bool(untold)
+
+    async def untold(self) -> list[Message]:
+        """What is kept and was not yet told to those whom it is for."""
+        rows = await self.database.execute_fetchall(
+            "SELECT message.* FROM untold JOIN message ON message.id = untold.message ORDER BY id"
+        )
+        return [_message(row) for row in rows]
+
+    async def told(self, message: int) -> None:
+        await self.database.execute("DELETE FROM untold WHERE message = ?", (message,))
 
     async def newest(self, to: Place, viewer: int, limit: int, before: int | None = None) -> Page:
         """The last `limit` messages, or the last ones before a message."""

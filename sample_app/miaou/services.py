@@ -123,7 +123,7 @@ class Chat:
         await self._rooms.remove_member(room, person.id)
 
     async def say(self, sender: Person, to: Place, text: str, key: str) -> tuple[Message, bool]:
-        """Keep a message; the second value is False if it was kept before, under the same key.
+        """Keep a message, once for each key; the second value: is it still to be `told`?
 
         Raises `Invalid`, `NotAMember`, `NoSuchPerson`.
         """
@@ -136,10 +136,17 @@ class Chat:
             raise NoSuchPerson
         else:
             await self._messages.start_talk(sender.id, to.id)
-        kept, new = await self._messages.add(sender, to, text, int(time.time() * 1000), key)
-        if new:
+        kept, untold = await self._messages.add(sender, to, text, int(time.time() * 1000), key)
+        if untold:
             await self._messages.mark_read(sender.id, to, kept.id)
-        return kept, new
+        return kept, untold
+
+    async def untold(self) -> list[Message]:
+        """What a process that was killed has kept, and told nobody."""
+        return await self._messages.untold()
+
+    async def told(self, message: Message) -> None:
+        await self._messages.told(message.id)
 
     async def history(
         self, person: Person, to: Place, before: int | None, after: int | None

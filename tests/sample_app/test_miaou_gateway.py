@@ -9,8 +9,10 @@ import pytest
 from gatewright import EventError
 from gatewright.testing import TestClient, TestConnection
 from sample_app.app import make_realtime
+from sample_app.miaou.database import open_database
 from sample_app.miaou.events import Came, Left, RoomOpened, Said, Typing, Welcome, Went
 from sample_app.miaou.models import Message, Page, Person, Room, ToPerson, ToRoom
+from sample_app.miaou.repositories import Messages
 
 pytestmark = pytest.mark.anyio
 
@@ -261,3 +263,30 @@ async def test_a_flood_is_refused(client: TestClient) -> None:
         assert refused["error"]["code"] == "too_many"
         kept = await ana.call("history", {"to": SOFA}, reply=Page)
         assert 0 < len(kept.messages) < 50
+
+
+async def test_what_a_killed_process_has_kept_the_next_one_tells(path: Path) -> None:
+    auth = {"secret": "Ben".ljust(16, "*")}
+    async with TestClient(make_realtime(path)) as client:
+        async with client.connect("/miaou", session=True, auth=auth) as ben:
+            him = (await register(ben, "Ben")).me
+        async with client.connect("/miaou") as ana:
+            her = (await register(ana, "Ana")).me
+    async with open_database(path) as database:
+        # As if it had been killed between the two halves of `say`.
+        messages = Messages(database)
+        said, _ = await messages.add(her, ToRoom(1), "are you there?", 1, "one")
+        private, _ = await messages.add(her, ToPerson(him.id), "psst", 2, "two")
+    async with (
+        TestClient(make_realtime(path)) as client,
+        client.connect("/miaou", resume=ben, auth=auth) as back,
+    ):
+        assert back.resumed
+        assert [await back.expect(Said), await back.expect(Said)] == [Said(said), Said(private)]
+    async with (
+        TestClient(make_realtime(path)) as client,
+        client.connect("/miaou", resume=back, auth=auth) as again,
+    ):
+        assert again.resumed
+        await here(again)
+        assert [frame for frame in again.received() if frame["event"] == "said"] == []

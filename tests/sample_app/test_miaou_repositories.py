@@ -80,11 +80,15 @@ async def test_a_message_comes_back_as_it_was_said(messages: Messages, ana: Pers
 async def test_the_same_key_is_the_same_message(
     messages: Messages, ana: Person, ben: Person
 ) -> None:
-    first, new = await messages.add(ana, SOFA, "hi", 1, "key")
-    again, new_again = await messages.add(ana, SOFA, "hi", 2, "key")
-    assert (new, new_again, again) == (True, False, first)
-    _, bens = await messages.add(ben, SOFA, "hi", 3, "key")
-    assert bens, "keys are each sender's own"
+    first, untold = await messages.add(ana, SOFA, "hi", 1, "key")
+    assert untold
+    assert await messages.add(ana, SOFA, "hi", 2, "key") == (first, True), "nobody was told yet"
+    assert await messages.untold() == [first]
+    await messages.told(first.id)
+    assert await messages.add(ana, SOFA, "hi", 3, "key") == (first, False)
+    assert await messages.untold() == []
+    bens, _ = await messages.add(ben, SOFA, "hi", 3, "key")
+    assert bens != first, "keys are each sender's own"
 
 
 async def test_a_talk_is_between_two(
