@@ -153,6 +153,7 @@ Lane = Callable[[Batch | Marker], None]
 class Backplane(ABC):
     """Carries sequences and memberships, keeps sessions; `Memory` is the one of a single process.
 
+    What `open` and `resume` return comes after all that the lane was told before their moment.
     Sessions are named by namespace and id. What is asked for one that has ended does nothing.
     """
 
