@@ -228,7 +228,7 @@ async def test_requests_that_dribble_in_are_read_to_their_end() -> None:
         writer.write(body[-1:])
         assert b" 200 " in await reader.readline()
         writer.transport.abort()
-        assert len(app.story.went) == 1
+        await until(lambda: len(app.story.went) == 1)
 
 
 async def _dribble(
