@@ -329,7 +329,8 @@ class Session:
         if self._controls is not None and self._controls(envelope):
             return
         if envelope.op != "cancel" or not isinstance(envelope.id, int):
-            message = f"expected the op cancel with an id, got {str(envelope.op)[:64]!r}"
+            others = "" if self._controls is None else "one of the ops auth, bye, ping, pong, or "
+            message = f"expected {others}the op cancel with an id, got {str(envelope.op)[:64]!r}"
             self._replies.fail(None, None, EventError(ErrorCode.BAD_FRAME, message))
             return
         self._lanes.cancel(envelope.id)

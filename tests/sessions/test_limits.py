@@ -73,6 +73,9 @@ async def test_an_op_that_the_server_does_not_know_is_a_bad_frame(frame: Any) ->
         await ana.send(frame)
         told = await ana.receive()
         assert (told["event"], told["data"]["code"]) == ("exception", "bad_frame")
+        assert told["data"]["message"].startswith(
+            "expected one of the ops auth, bye, ping, pong, or the op cancel with an id, got "
+        )
         assert "seq" not in told
         assert await ana.call("echo", 1) == 1
 
