@@ -29,9 +29,8 @@ def main(arguments: list[str] | None = None) -> int:
     except (OSError, OverflowError) as error:
         print(
             f"Cannot listen on {chosen.host}, port {chosen.port}: {error}.\n"
-            "If it is Miaou that runs there, this is its second start. A second Miaou needs a port "
-            "and a file of its own:\n"
-            f"  python -m sample_app --port {chosen.port + 1} --database other.db",
+            "Perhaps Miaou runs there already. A second one needs a port and a file of its own:\n"
+            f'  make run ARGS="--port {chosen.port + 1} --database other.db"',
             file=sys.stderr,
         )
         return 1

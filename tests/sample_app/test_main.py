@@ -59,7 +59,7 @@ def test_a_taken_port_is_explained(command: list[str]) -> None:
         )
     assert ran.returncode == 1
     assert f"Cannot listen on 127.0.0.1, port {port}" in ran.stderr
-    assert f"python -m sample_app --port {port + 1}" in ran.stderr
+    assert f'make run ARGS="--port {port + 1} --database other.db"' in ran.stderr
     assert "Traceback" not in ran.stderr
 
 
