@@ -193,6 +193,21 @@ def test_what_is_emitted_in_the_moment_of_the_return_comes_once(sim: Simulation)
     assert shown(ana) == marks
 
 
+def test_a_return_in_the_midst_of_a_storm_loses_nothing_and_gets_nothing_twice(
+    sim: Simulation,
+) -> None:
+    ana = member(sim, "A")
+    for count in range(20, 40):
+        sim.cut(ana)
+        sim.connect(ana)
+        sim.storm(("A",), count)
+        assert ana.socket is not None
+        sim.server_hears(ana.socket)
+    sim.calm()
+    assert shown(ana) == [entry.mark for entry in sim.truth.log]
+    assert len(shown(ana)) == sum(range(20, 40))
+
+
 def test_a_room_that_is_forbidden_meanwhile_is_left_and_not_replayed(sim: Simulation) -> None:
     ana = member(sim, "A", "B")
     sim.cut(ana)

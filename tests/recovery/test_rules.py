@@ -8,8 +8,11 @@ import pytest
 from gatewright.backplane import Memory
 from gatewright.backplane.base import Batch, Bounds
 from gatewright.flusher import Flusher
+from gatewright.protocol.outgoing import Outgoing
 from gatewright.protocol.sessions.codecs import SessionJsonCodec
+from gatewright.protocol.socketio.codec import SocketIOCodec
 from gatewright.rooms import Namespaces
+from gatewright.types import Position
 from tests._support.members import Listener
 from tests.backplane.lanes import Client, encoded, started
 
@@ -48,3 +51,12 @@ async def test_what_one_session_confirms_is_not_forgotten_for_another() -> None:
         for number in range(3000):
             await quick.confirm(await quick.say(number, rooms=(f"room {number}",)))
         assert (await slow.resume()).gaps == ("lobby",)
+
+
+async def test_a_volatile_event_of_socket_io_ends_with_the_last_position_too() -> None:
+    codec = SocketIOCodec(offsets=True)
+    typing = Outgoing("typing", "bob", namespace="/lab")
+    typing.volatile = True
+    typing.position = Position("epoch", 7)
+    # Else a client would take the name for its offset: of any event it remembers what comes last.
+    assert typing.frame(codec).data == b'42/lab,["typing","bob","epoch-7"]'

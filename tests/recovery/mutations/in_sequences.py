@@ -1,6 +1,6 @@
 """Sequences, memberships and histories without one of their rules (R1, R3, R4, R8 to R10)."""
 
-from tests.recovery.mutations.mutant import MACHINE, SCENARIOS, Mutant
+from tests.recovery.mutations.mutant import MACHINE, Mutant
 
 __all__ = ["IN_SEQUENCES"]
 
@@ -191,7 +191,7 @@ IN_SEQUENCES: tuple[Mutant, ...] = (
         module=SEQUENCES,
         old="        if not sequence.sessions:\n            sequence.history = None",
         new="        if True:\n            sequence.history = None",
-        tests=(*SCENARIOS, MACHINE, CONTRACT),
+        tests=(MACHINE, CONTRACT),
     ),
     Mutant(
         rule="R9",

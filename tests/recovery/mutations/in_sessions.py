@@ -1,6 +1,6 @@
 """Sessions and their sockets without one of their rules (R5 to R7, tokens)."""
 
-from tests.recovery.mutations.mutant import MACHINE, SCENARIOS, Mutant
+from tests.recovery.mutations.mutant import SCENARIOS, Mutant
 
 __all__ = ["IN_SESSIONS"]
 
@@ -21,7 +21,7 @@ IN_SESSIONS: tuple[Mutant, ...] = (
         module=SEQUENCES,
         old="session.generation += 1",
         new="session.generation += 0",
-        tests=(*SCENARIOS, MACHINE, "tests/backplane"),
+        tests=(*SCENARIOS, "tests/backplane"),
     ),
     Mutant(
         rule="R5",
@@ -30,7 +30,7 @@ IN_SESSIONS: tuple[Mutant, ...] = (
         old="        if session is None or session.generation != generation:\n"
         "            return False\n        if session.deadline",
         new="        if session is None:\n            return False\n        if session.deadline",
-        tests=(*SCENARIOS, MACHINE, "tests/backplane"),
+        tests=(*SCENARIOS, "tests/backplane"),
     ),
     Mutant(
         rule="R5",
@@ -39,7 +39,7 @@ IN_SESSIONS: tuple[Mutant, ...] = (
         old="        if session is None or session.generation != generation:\n"
         "            return False\n        self._end(",
         new="        if session is None:\n            return False\n        self._end(",
-        tests=(*SCENARIOS, MACHINE, "tests/backplane"),
+        tests=(*SCENARIOS, "tests/backplane"),
     ),
     Mutant(
         rule="R5",
@@ -47,7 +47,7 @@ IN_SESSIONS: tuple[Mutant, ...] = (
         module=SEQUENCES,
         old="if session is not None and session.generation == generation:",
         new="if session is not None:",
-        tests=(*SCENARIOS, MACHINE, "tests/backplane"),
+        tests=(*SCENARIOS, "tests/backplane"),
     ),
     Mutant(
         rule="R5",
@@ -76,7 +76,7 @@ IN_SESSIONS: tuple[Mutant, ...] = (
         module=ABSENCES,
         old="            async with lock:\n                await self._fence(key)",
         new="            if True:\n                await self._fence(key)",
-        tests=(*SCENARIOS, MACHINE, "tests/sessions", "tests/behaviours/test_returning.py"),
+        tests=("tests/sessions/test_resuming.py", "tests/behaviours/test_returning.py"),
     ),
     Mutant(
         rule="R5",
@@ -183,7 +183,7 @@ IN_SESSIONS: tuple[Mutant, ...] = (
         module=RECOVERY,
         old="        self._confirmed = self._sent.seq\n",
         new="",
-        tests=(*SCENARIOS, MACHINE, "tests/behaviours/test_returning.py"),
+        tests=SCENARIOS,
     ),
     Mutant(
         rule="tokens",

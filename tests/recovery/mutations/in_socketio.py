@@ -9,9 +9,9 @@ CLIENT = "gatewright.transports.socketio.client"
 CODEC = "gatewright.protocol.socketio.codec"
 
 TESTS = (
+    "tests/recovery/test_rules.py",
     "tests/behaviours/test_returning.py",
     "tests/protocol/test_socketio_codec.py",
-    "tests/transports/socketio",
 )
 
 IN_SOCKETIO: tuple[Mutant, ...] = (

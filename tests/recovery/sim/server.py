@@ -104,6 +104,27 @@ class Server:
             self._settle()
         return mark
 
+    def storm(self, rooms: tuple[str, ...], count: int) -> None:
+        """Emit in each turn of the loop, and as soon as the last is done, while others do things.
+
+        It is under way until what comes next is done.
+        """
+        marks = iter([self._uid("said") for _ in range(count)])
+        target = self.process.app.emitter.of(PATH).to(*rooms)
+
+        async def emit() -> None:
+            for mark in marks:
+                seq = await target.emit(Said(mark))
+                self.truth.emitted(Emitted(mark, self.truth.epoch, seq, rooms, None, ()))
+
+        async def rage() -> None:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(count):
+                    group.create_task(emit())
+                    await asyncio.sleep(0)
+
+        self._emitting = self.loop.create_task(rage())
+
     def type(self) -> None:
         """A volatile event to everyone."""
         mark = self._uid("typing")
