@@ -113,6 +113,14 @@ drain: $(DEV) ## a server restarts under three thousand clients: how they come b
 soak: $(DEV) ## connections come and go for an hour (ARGS="--minutes 3"): memory stays flat
 	$(BIN)/python -m tests.chaos.soak $(ARGS)
 
+.PHONY: model
+model: $(DEV) ## every order of events that the models of recovery allow, with each rule and without it
+	$(BIN)/python -m tests.recovery.model --all $(ARGS)
+
+.PHONY: mutations
+mutations: $(DEV) ## break each rule of recovery in the implementation: a test must notice
+	$(BIN)/python -m tests.recovery.mutations $(ARGS)
+
 .PHONY: hooks
 hooks: $(DEV) ## run the quick checks before every commit
 	$(BIN)/prek install
