@@ -50,7 +50,7 @@ def arguments() -> argparse.Namespace:
         "--tries",
         type=int,
         default=3,
-        help=f"repeat a run while other processes take over {NOISE:.0%} of a core (3)",
+        help=f"repeat a run while other processes take over {NOISE:.0%}% of a core (3)",
     )
     parser.add_argument("--output", type=Path, default=HERE / "results", help="folder to write to")
     parser.add_argument(
