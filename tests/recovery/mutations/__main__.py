@@ -4,7 +4,7 @@
     python -m tests.recovery.mutations [name …]
 
 Prints rule, mutant and the test that noticed it. Exits with 1 if one survives, or if a test fails
-with nothing broken; all of it takes a quarter of an hour.
+with nothing broken; all of it takes some ten minutes.
 """
 
 import argparse
