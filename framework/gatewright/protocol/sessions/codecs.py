@@ -59,10 +59,13 @@ class SessionCodec(EnvelopeCodec):
         """A control frame."""
         return self.encode(frame)
 
-    def _read(self, envelope: SessionEnvelope) -> SessionEnvelope:
+    def _read(self, envelope: Envelope) -> SessionEnvelope:
         """Give an answer the id that its call has here."""
+        assert isinstance(envelope, SessionEnvelope)
         id = envelope.id
-        if id is not UNSET and envelope.event is UNSET and envelope.op is UNSET:
+        if id is UNSET:
+            return envelope
+        if envelope.event is UNSET and envelope.op is UNSET:
             number, _, mark = id.partition(".") if isinstance(id, str) else ("", "", "")
             mine = mark == self._mark and number.isascii() and number.isdigit()
             envelope.id = int(number) if mine and len(number) <= 16 else NOBODY
@@ -87,9 +90,7 @@ class SessionJsonCodec(SessionCodec, JsonCodec):
         self._envelope = msgspec.json.Decoder(SessionEnvelope).decode
 
     def envelope(self, message: str | bytes) -> Envelope:
-        envelope = super().envelope(message)
-        assert isinstance(envelope, SessionEnvelope)
-        return envelope if envelope.id is UNSET else self._read(envelope)
+        return self._read(super().envelope(message))
 
     def positioned_event(
         self, namespace: str, event: str, data: Any, frame: Frame, position: Position
@@ -113,9 +114,7 @@ class SessionMsgpackCodec(SessionCodec, MsgpackCodec):
         self._envelope = msgspec.msgpack.Decoder(SessionEnvelope).decode
 
     def envelope(self, message: str | bytes) -> Envelope:
-        envelope = super().envelope(message)
-        assert isinstance(envelope, SessionEnvelope)
-        return envelope if envelope.id is UNSET else self._read(envelope)
+        return self._read(super().envelope(message))
 
     def positioned_event(
         self, namespace: str, event: str, data: Any, frame: Frame, position: Position
