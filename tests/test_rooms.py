@@ -15,7 +15,7 @@ from hypothesis.stateful import (
 )
 
 from gatewright.backplane import Memory
-from gatewright.backplane.base import Batch, Entry, Marker
+from gatewright.backplane.base import Batch, Entry, Marker, Passing
 from gatewright.flusher import Flusher
 from gatewright.protocol.outgoing import Outgoing
 from gatewright.rooms import Namespaces, send_volatile
@@ -39,7 +39,7 @@ class RoomsMachine(RuleBasedStateMachine):
         self.loop = ManualLoop()
         self.node = Namespaces()
         self.backplane = Memory()
-        self.passed: list[Batch | Marker] = []
+        self.passed: list[Passing] = []
         self.run(self.backplane.start(self.lane))
         self.numbers = {"/chat": 0, "/lab/7": 0}
         self.made = 0
@@ -53,7 +53,7 @@ class RoomsMachine(RuleBasedStateMachine):
     def run(self, awaitable: Awaitable[T]) -> T:
         return self.loop.run(awaitable)
 
-    def lane(self, passing: Batch | Marker) -> None:
+    def lane(self, passing: Passing) -> None:
         self.passed.append(passing)
         self.node.lane(passing)
 
@@ -198,6 +198,7 @@ class RoomsMachine(RuleBasedStateMachine):
                     assert passing.first == at[passing.namespace] + 1
                     at[passing.namespace] += len(passing.entries)
                 else:
+                    assert isinstance(passing, Marker)
                     assert passing.seq == at[passing.namespace]
 
     @invariant()

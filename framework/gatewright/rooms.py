@@ -6,7 +6,7 @@ from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final, Protocol, TypeAlias
 
-from gatewright.backplane.base import Batch, Marker
+from gatewright.backplane.base import Break, Marker, Passing
 from gatewright.observing import Observer
 from gatewright.outlets import Outlet
 from gatewright.protocol.close import CloseCode
@@ -27,7 +27,7 @@ knows it could read what is meant for that connection alone.
 """
 
 
-Held: TypeAlias = list[Batch | Marker]
+Held: TypeAlias = list[Passing]
 """What has passed in a lane while it was held for somebody."""
 
 
@@ -225,6 +225,8 @@ class Namespaces:
             if isinstance(passing, Marker):
                 if passing.member == member.id:
                     namespace.apply(passing)
+            elif isinstance(passing, Break):
+                member.outbox.close(CloseCode.BEHIND, "the server has lost touch; connect again")
             elif passing.epoch == floor.epoch:
                 for seq, entry in enumerate(passing.entries, passing.first):
                     chosen = namespace.select(entry.rooms, entry.users, entry.except_)
@@ -248,13 +250,17 @@ class Namespaces:
             if not namespace.members:
                 del self._open[name]
 
-    def lane(self, passing: Batch | Marker) -> None:
+    def lane(self, passing: Passing) -> None:
         """Deliver a batch, or apply a marker: the backplane calls this in lane order."""
         if self._held:
             for held in self._held.get(passing.namespace, ()):
                 held.append(passing)
         namespace = self._open.get(passing.namespace)
         if namespace is None:
+            return
+        if isinstance(passing, Break):
+            for member in list(namespace.members.values()):
+                member.outbox.close(CloseCode.BEHIND, "the server has lost touch; connect again")
             return
         if isinstance(passing, Marker):
             namespace.apply(passing)

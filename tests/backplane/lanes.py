@@ -11,7 +11,7 @@ from gatewright.backplane.base import (
     Batch,
     Bounds,
     Entry,
-    Marker,
+    Passing,
     Record,
     Resumption,
 )
@@ -35,14 +35,14 @@ class Lane:
     """What passed by one node, in the order in which it did."""
 
     def __init__(self) -> None:
-        self.passed: list[Batch | Marker] = []
+        self.passed: list[Passing] = []
         self._arrived = asyncio.Event()
 
-    def __call__(self, passing: Batch | Marker) -> None:
+    def __call__(self, passing: Passing) -> None:
         self.passed.append(passing)
         self._arrived.set()
 
-    async def first(self, count: int) -> list[Batch | Marker]:
+    async def first(self, count: int) -> list[Passing]:
         """The first so many; waits for them, since most backplanes deliver a little later."""
         async with asyncio.timeout(10):
             while len(self.passed) < count:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from gatewright.backplane import Backplane
-from gatewright.backplane.base import EVERYONE, Batch, Bounds, Marker
+from gatewright.backplane.base import EVERYONE, Bounds, Marker, Passing
 from gatewright.backplane.history import OVERHEAD, History
 from gatewright.types import Position
 from tests.backplane.lanes import encoded, heard, key
@@ -115,7 +115,7 @@ class RecoveryMachine(RuleBasedStateMachine):
         self.run(self.backplane.start(self.lane, self.bounds))
         self.head = self.run(self.backplane.position(NAMESPACE))
 
-    def lane(self, passing: Batch | Marker) -> None:
+    def lane(self, passing: Passing) -> None:
         if isinstance(passing, Marker):
             assert passing.namespace == NAMESPACE
             assert passing.seq == self.head.seq

@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import get_args
 
 from gatewright.backplane import SQLite
-from gatewright.backplane.base import Batch, Marker
+from gatewright.backplane.base import Passing
 from gatewright.backplane.database import Synchronous
 from tests.backplane.lanes import Client
 
 TEXT = "x" * 200
 
 
-def passes(_: Batch | Marker) -> None:
+def passes(_: Passing) -> None:
     """What a node does with it is not measured."""
 
 

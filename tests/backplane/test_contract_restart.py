@@ -2,7 +2,7 @@
 
 import pytest
 
-from gatewright.backplane.base import EVERYONE, Bounds, Marker
+from gatewright.backplane.base import EVERYONE, Batch, Bounds, Marker
 from gatewright.protocol.codecs import JsonCodec
 from gatewright.types import Position
 from tests.backplane.conftest import Made
@@ -27,7 +27,7 @@ async def test_numbers_go_on_in_the_same_epoch(lasting: Made) -> None:
         first = await backplane.publish("/a", [entry(3)])
         assert first == before["/a"].seq + 1
         (batch,) = await lane.first(1)
-        assert not isinstance(batch, Marker)
+        assert isinstance(batch, Batch)
         assert batch.epoch == before["/a"].epoch
 
 

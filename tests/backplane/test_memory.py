@@ -3,7 +3,7 @@
 import pytest
 
 from gatewright.backplane import Memory
-from gatewright.backplane.base import Batch, Bounds, Entry, Marker
+from gatewright.backplane.base import Batch, Bounds, Entry, Passing
 from gatewright.backplane.history import History
 from gatewright.backplane.stays import MOST_ENDED
 from gatewright.errors import NotStartedError
@@ -15,8 +15,8 @@ pytestmark = pytest.mark.anyio
 ENTRY = Entry(Outgoing("said", None))
 
 
-async def limited(idle: int) -> tuple[Memory, list[Batch | Marker]]:
-    memory, passed = Memory(idle=idle), list[Batch | Marker]()
+async def limited(idle: int) -> tuple[Memory, list[Passing]]:
+    memory, passed = Memory(idle=idle), list[Passing]()
     await memory.start(passed.append)
     return memory, passed
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gatewright.backplane import SQLite, journal
-from gatewright.backplane.base import Batch, Bounds, Marker
+from gatewright.backplane.base import Batch, Bounds, Marker, Passing
 from gatewright.errors import BackplaneError, NotStartedError
 from tests.backplane.disks import broken, full, held, unreadable
 from tests.backplane.lanes import Client, Lane, entry, key, started
@@ -55,10 +55,10 @@ async def test_nobody_is_told_of_what_is_not_written(path: Path) -> None:
 async def test_everything_is_told_in_the_order_in_which_it_was_asked_for(path: Path) -> None:
     told: list[str] = []
 
-    def lane(passing: Batch | Marker) -> None:
+    def lane(passing: Passing) -> None:
         if isinstance(passing, Marker):
             told.append(f"{passing.member} passes")
-        else:
+        elif isinstance(passing, Batch):
             told.extend(f"{each.outgoing.data} passes" for each in passing.entries)
 
     backplane = SQLite(path)

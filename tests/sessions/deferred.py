@@ -8,13 +8,15 @@ from typing import Any, Literal
 from gatewright.backplane import Backplane, Memory
 from gatewright.backplane.base import (
     DEFAULT_BOUNDS,
-    Batch,
     Bounds,
     Entry,
     Lane,
-    Marker,
+    Mail,
+    Passing,
+    Peers,
     Record,
     Resumption,
+    ignore,
 )
 from gatewright.types import Position
 
@@ -31,7 +33,7 @@ class Deferred(Backplane):
     def __init__(self) -> None:
         self._memory = Memory()
         self._lane: Lane | None = None
-        self._told: deque[Batch | Marker | asyncio.Future[None]] = deque()
+        self._told: deque[Passing | asyncio.Future[None]] = deque()
         self._task: asyncio.Task[None] | None = None
         self._more = asyncio.Event()
         self.held = asyncio.Event()
@@ -45,11 +47,18 @@ class Deferred(Backplane):
         self.hold_at = ""
         self.held.set()
 
-    def _tell(self, told: Batch | Marker | asyncio.Future[None]) -> None:
+    def _tell(self, told: Passing | asyncio.Future[None]) -> None:
         self._told.append(told)
         self._more.set()
 
-    async def start(self, lane: Lane, bounds: Bounds = DEFAULT_BOUNDS) -> None:
+    async def start(
+        self,
+        lane: Lane,
+        bounds: Bounds = DEFAULT_BOUNDS,
+        *,
+        mail: Mail = ignore,
+        peers: Peers = ignore,
+    ) -> None:
         self._lane = lane
         await self._memory.start(self._tell, bounds)
         self._task = asyncio.create_task(self._pump())
@@ -70,7 +79,7 @@ class Deferred(Backplane):
             await self.held.wait()
             for _ in range(len(self._told)):
                 told = self._told.popleft()
-                if isinstance(told, Batch | Marker):
+                if not isinstance(told, asyncio.Future):
                     self._lane(told)
                 elif not told.done():
                     told.set_result(None)

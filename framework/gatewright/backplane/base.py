@@ -7,11 +7,13 @@ who was a member when (rules R1 and R3 of the recovery model; `docs/decisions.md
 
 It also keeps what outlives a socket: a record per session, and enough history to tell a session
 that returns what it has missed, or that it has missed something for good.
+
+One that several nodes share carries messages between them besides, and knows which of them live.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Sequence
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from msgspec import Struct
 
@@ -24,12 +26,17 @@ __all__ = [
     "Backplane",
     "Batch",
     "Bounds",
+    "Break",
     "Entry",
     "Lane",
+    "Mail",
     "Marker",
+    "Passing",
+    "Peers",
     "Record",
     "Resumption",
     "Stay",
+    "ignore",
 ]
 
 EVERYONE = "*"
@@ -67,6 +74,16 @@ class Marker(Struct, frozen=True):
     action: Literal["join", "leave"]
     member: str
     rooms: Collection[str]
+
+
+class Break(Struct, frozen=True):
+    """Of this namespace something may have passed unheard: nobody here can go on as if it had not.
+
+    Whoever is connected is to be closed in a way that invites to return: a session then gets what
+    it has missed, or a gap. What comes behind it in the lane is in order again.
+    """
+
+    namespace: str
 
 
 class Bounds(Struct, frozen=True, kw_only=True):
@@ -123,6 +140,8 @@ class Record(Struct, frozen=True, kw_only=True):
     taken: int | None = None
     """The highest id of a call that was taken, as whoever had its last socket said; None where
     nobody has, because the process was killed."""
+    node: str | None = None
+    """Who has its socket, or had the last one; None where there is only one node."""
 
     @property
     def rooms(self) -> tuple[str, ...]:
@@ -146,8 +165,21 @@ class Resumption(Struct, frozen=True):
 
 DEFAULT_BOUNDS = Bounds()
 
-Lane = Callable[[Batch | Marker], None]
-"""What a node does with a batch or a marker; it neither waits nor raises."""
+Passing: TypeAlias = Batch | Marker | Break
+"""What a lane brings."""
+
+Lane = Callable[[Passing], None]
+"""What a node does with what passes; it neither waits nor raises."""
+
+Mail = Callable[[str, bytes], None]
+"""What a node does with a message and its sender, another node; it neither waits nor raises."""
+
+Peers = Callable[[str, bool], None]
+"""What a node does when another one lives from now on, or does no longer (False)."""
+
+
+def ignore(*_: object) -> None:
+    """What a node without others does with what comes from them."""
 
 
 class Backplane(ABC):
@@ -159,10 +191,21 @@ class Backplane(ABC):
 
     durable: bool = False
     """Whether session records outlive the process."""
+    shared: bool = False
+    """Whether several nodes can have it together."""
+    node: str = ""
+    """This node's name among the others, a new one at every start; empty where there are none."""
 
     @abstractmethod
-    async def start(self, lane: Lane, bounds: Bounds = DEFAULT_BOUNDS) -> None:
-        """Begin to deliver to this node."""
+    async def start(
+        self,
+        lane: Lane,
+        bounds: Bounds = DEFAULT_BOUNDS,
+        *,
+        mail: Mail = ignore,
+        peers: Peers = ignore,
+    ) -> None:
+        """Begin to deliver to this node what it follows, and the messages of other nodes."""
 
     @abstractmethod
     async def stop(self) -> None:
@@ -185,6 +228,32 @@ class Backplane(ABC):
     @abstractmethod
     async def position(self, namespace: str) -> Position:
         """The number of the last entry."""
+
+    async def follow(self, namespace: str) -> None:
+        """Deliver this namespace's lane to this node, from here on; raises rather than miss any.
+
+        It ends with as many calls of `unfollow`. Where there is one node only, it gets everything.
+        """
+
+    async def unfollow(self, namespace: str) -> None:
+        """One who followed does not need it any more."""
+
+    # Other nodes; one that is not `shared` has none.
+
+    @property
+    def nodes(self) -> Collection[str]:
+        """The other nodes that live: one that dies is known to be dead within 10 seconds."""
+        return ()
+
+    async def cast(self, namespace: str, message: bytes) -> None:
+        """Hand a message to the other nodes that follow a namespace; at most once."""
+
+    async def send(self, message: bytes, node: str | None = None) -> None:
+        """Hand a message to another node, or to all others; at most once, in order.
+
+        Nothing is said of one that is not there: whoever wants an answer asks for it, and looks
+        whether the node lives.
+        """
 
     # Sessions
 
@@ -224,8 +293,9 @@ class Backplane(ABC):
     ) -> Resumption | None:
         """Take a session over, in one atomic step (R5); None if it is unknown or has expired.
 
-        Its generation is counted up, which fences whoever had it. It is told what came after
-        `after` as far as it has not confirmed that; None stands for what it has confirmed.
+        Its generation is counted up, which fences whoever had it; this node has it now. It is told
+        what came after `after` as far as it has not confirmed that; None stands for what it has
+        confirmed.
         Entitlement and exclusion are judged by its memberships at each entry's number (R4). A
         position of another epoch, or beyond the head, makes everything a gap. The rooms in
         `revoked` are left, and replayed to it never again.
@@ -255,6 +325,8 @@ class Backplane(ABC):
     @abstractmethod
     async def expired(self) -> Sequence[Record]:
         """End the sessions whose grace has passed; each is handed out once, to one node.
+
+        Of a node that has died the grace begins when that is noticed.
 
         Call this every few seconds: what is too old to be kept is let go here as well.
         """

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Generic, TypeVar, cast
 
-from gatewright.backplane.base import Batch, Bounds, Lane, Marker
+from gatewright.backplane.base import Bounds, Lane, Passing
 from gatewright.backplane.changes import Changes
 from gatewright.backplane.database import Database
 from gatewright.backplane.sequences import Sequences
@@ -43,11 +43,11 @@ class _Operation(Generic[T]):
         self.future = future
         self.insistent = insistent
         self.durable = False
-        self.passed: list[Batch | Marker] = []
+        self.passed: list[Passing] = []
         self._result: T | None = None
         self._error: Exception | None = None
 
-    def carry_out(self, sequences: Sequences, changes: Changes, told: list[Batch | Marker]) -> None:
+    def carry_out(self, sequences: Sequences, changes: Changes, told: list[Passing]) -> None:
         self._error = None
         changes.durable = False
         try:
@@ -87,7 +87,7 @@ class Journal:
         self._idle = idle
         self._clock = clock
         self._changes = Changes()
-        self._told: list[Batch | Marker] = []
+        self._told: list[Passing] = []
         self._sequences: Sequences | None = None
         self._queue: deque[_Operation[Any]] = deque()
         self._group: list[_Operation[Any]] = []

@@ -10,8 +10,11 @@ from gatewright.backplane.base import (
     Bounds,
     Entry,
     Lane,
+    Mail,
+    Peers,
     Record,
     Resumption,
+    ignore,
 )
 from gatewright.backplane.sequences import Sequences
 from gatewright.errors import NotStartedError
@@ -33,7 +36,14 @@ class Memory(Backplane):
         self._clock = clock
         self._started: Sequences | None = None
 
-    async def start(self, lane: Lane, bounds: Bounds = DEFAULT_BOUNDS) -> None:
+    async def start(
+        self,
+        lane: Lane,
+        bounds: Bounds = DEFAULT_BOUNDS,
+        *,
+        mail: Mail = ignore,
+        peers: Peers = ignore,
+    ) -> None:
         if self._started is not None:
             raise NotStartedError(
                 "this Memory backplane already serves a running application; "

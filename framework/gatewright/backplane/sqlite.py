@@ -12,8 +12,11 @@ from gatewright.backplane.base import (
     Bounds,
     Entry,
     Lane,
+    Mail,
+    Peers,
     Record,
     Resumption,
+    ignore,
 )
 from gatewright.backplane.database import Database, Synchronous
 from gatewright.backplane.journal import Journal
@@ -66,7 +69,14 @@ class SQLite(Backplane):
         self._clock = clock
         self._started: Journal | None = None
 
-    async def start(self, lane: Lane, bounds: Bounds = DEFAULT_BOUNDS) -> None:
+    async def start(
+        self,
+        lane: Lane,
+        bounds: Bounds = DEFAULT_BOUNDS,
+        *,
+        mail: Mail = ignore,
+        peers: Peers = ignore,
+    ) -> None:
         if self._started is not None:
             raise NotStartedError(
                 "this SQLite backplane already serves a running application; "
