@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from gatewright.backplane import Backplane, Memory, SQLite
+from tests.backplane.hub import Hub, Hubbed
 
 Elapse = Callable[[float], Awaitable[None]]
 """Let seconds pass for a backplane; one whose clock cannot be moved sleeps."""
@@ -37,8 +38,18 @@ async def sqlite() -> AsyncGenerator[Made]:
         yield SQLite(Path(folder) / "kept.db", clock=lambda: now[0]), elapse
 
 
-FACTORIES: dict[str, Factory] = {"memory": memory, "sqlite": sqlite}
-DURABLE = ["sqlite"]
+@asynccontextmanager
+async def hub() -> AsyncGenerator[Made]:
+    now = [1000.0]
+
+    async def elapse(seconds: float) -> None:
+        now[0] += seconds
+
+    yield Hubbed(Hub(), clock=lambda: now[0]), elapse
+
+
+FACTORIES: dict[str, Factory] = {"memory": memory, "sqlite": sqlite, "hub": hub}
+DURABLE = ["sqlite", "hub"]
 """Those whose sessions outlive a stop, of which more is asked."""
 
 
@@ -57,6 +68,13 @@ def backplane(made: Made) -> Backplane:
 @pytest.fixture
 def elapse(made: Made) -> Elapse:
     return made[1]
+
+
+@pytest.fixture(params=["sqlite"])
+async def alone(request: pytest.FixtureRequest, anyio_backend: str) -> AsyncGenerator[Made]:
+    """One whose sessions are this process's alone: it may judge them by other settings later."""
+    async with FACTORIES[request.param]() as made:
+        yield made
 
 
 @pytest.fixture(params=DURABLE)

@@ -31,6 +31,10 @@ def encoded(data: object, **whom: tuple[str, ...] | None) -> Entry:
     return made
 
 
+FOLLOWED = ("/a", "/b")
+"""What the tests of the contract listen to."""
+
+
 class Lane:
     """What passed by one node, in the order in which it did."""
 
@@ -65,6 +69,8 @@ async def started(backplane: Backplane, bounds: Bounds = DEFAULT_BOUNDS) -> Asyn
     lane = Lane()
     await backplane.start(lane, bounds)
     try:
+        for namespace in FOLLOWED:
+            await backplane.follow(namespace)
         yield lane
     finally:
         await backplane.stop()

@@ -139,8 +139,8 @@ async def test_one_that_came_back_is_here_again(lasting: Made) -> None:
         assert await backplane.expired() == []
 
 
-async def test_a_shorter_grace_holds_for_all(lasting: Made) -> None:
-    backplane, elapse = lasting
+async def test_a_shorter_grace_holds_for_all(alone: Made) -> None:
+    backplane, elapse = alone
     async with started(backplane, Bounds(grace=1000.0)):
         ana = await Client.open(backplane)
         await backplane.release("/a", ana.id, 1)
@@ -173,9 +173,9 @@ async def test_a_gap_is_still_one(lasting: Made, whom: str) -> None:
 
 
 async def test_what_one_room_has_lost_stays_lost_there_though_another_has_it(
-    lasting: Made,
+    alone: Made,
 ) -> None:
-    backplane, _ = lasting
+    backplane, _ = alone
     async with started(backplane, Bounds(per_room=2)):
         ana = await Client.open(backplane, "lobby", "attic")
         await ana.say("both", rooms=("lobby", "attic"))
@@ -189,8 +189,8 @@ async def test_what_one_room_has_lost_stays_lost_there_though_another_has_it(
         assert await ana.missed() == []
 
 
-async def test_narrower_bounds_make_gaps_of_what_is_over_them(lasting: Made) -> None:
-    backplane, _ = lasting
+async def test_narrower_bounds_make_gaps_of_what_is_over_them(alone: Made) -> None:
+    backplane, _ = alone
     async with started(backplane):
         ana = await Client.open(backplane, "lobby")
         for index in range(5):

@@ -39,6 +39,7 @@ async def test_a_session_opens_where_the_sequence_stands(backplane: Backplane) -
             confirmed=opened.seq,
             users=(Stay("ana", opened.seq),),
             keys=(key("~ana-1"),),
+            node=backplane.node or None,
         )
 
 

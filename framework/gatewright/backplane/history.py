@@ -56,6 +56,7 @@ class History:
         "_streams",
         "_sweep_at",
         "_trimmed",
+        "floor",
     )
 
     def __init__(self, namespace: str, bounds: Bounds, changes: Changes | None = None) -> None:
@@ -68,6 +69,8 @@ class History:
         self._trimmed: dict[Stream, int] = {}
         self._size = 0
         self._sweep_at = _FEW_TRIMMED
+        self.floor: int = 0
+        """Of the entries up to this number it does not know which stream they lay in."""
 
     @property
     def size(self) -> int:
@@ -89,7 +92,7 @@ class History:
 
     def complete(self, stream: Stream, after: int) -> bool:
         """Whether everything in a stream after this number is still there (R8)."""
-        return self.trimmed(stream) <= after
+        return max(self.trimmed(stream), self.floor) <= after
 
     def count(self, stream: Stream, after: int) -> int:
         """How many of a stream's entries come after a number."""

@@ -45,7 +45,8 @@ def missed(
         more: dict[int, Entry] = {}
         size = 0
         for seq in history.after(stream, since):
-            if seq in replay or not within(claims[stream], seq):
+            # What came after that moment is told by the lane.
+            if seq > head.seq or seq in replay or not within(claims[stream], seq):
                 continue
             entry = history.entry(seq)
             if _excluded(session, entry, seq):

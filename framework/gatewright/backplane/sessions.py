@@ -25,6 +25,7 @@ class Session:
         "id",
         "keys",
         "namespace",
+        "node",
         "rooms",
         "start",
         "state",
@@ -48,6 +49,7 @@ class Session:
         self.users: Stays = Stays()
         self.state: bytes = b""
         self.taken: int | None = None
+        self.node: str | None = None
         self.deadline: float | None = None
         """When its grace is over; None while it has a socket."""
         self.rename(user, start.seq)
@@ -66,6 +68,7 @@ class Session:
         session.users = Stays(record.users, lost[1])
         session.state = record.state
         session.taken = record.taken
+        session.node = record.node
         session.deadline = deadline
         return session
 
@@ -83,6 +86,7 @@ class Session:
             state=self.state,
             keys=self.keys,
             taken=self.taken,
+            node=self.node,
         )
 
     def renew(self, used: bytes, renewed: bytes) -> tuple[bytes, ...]:
@@ -129,6 +133,12 @@ class Session:
         self.user = user
         if user is not None:
             self.users.join(user, seq)
+
+    def rebase(self, head: Position) -> None:
+        """The numbers of its epoch mean nothing any more: what it is in, it is in from here on."""
+        self.epoch, self.start, self.confirmed = head.epoch, head.seq, head.seq
+        self.rooms = self.rooms.rebased(head.seq)
+        self.users = self.users.rebased(head.seq)
 
     def confirm(self, seq: int) -> None:
         if seq > self.confirmed:

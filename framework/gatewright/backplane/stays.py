@@ -71,6 +71,10 @@ class Stays:
         stays = self._by_room.get(room, [])
         stays[:] = [Stay(room, stay.since, stay.until, revoked=True) for stay in stays]
 
+    def rebased(self, seq: int) -> "Stays":
+        """Those that last, as if they began after entry `seq`."""
+        return Stays(Stay(stay.room, seq) for stay in self if stay.until is None)
+
     def confirm(self, seq: int) -> None:
         """Drop the ended stays that entitle to nothing after `seq`."""
         if not self._ended:

@@ -189,7 +189,7 @@ class Log(ABC):
 
     @abstractmethod
     async def remind(self, namespace: str, id: str, at: float) -> None:
-        """Have it told at this time (seconds of Unix time), or at the one set before if sooner."""
+        """Have it told at this time, in seconds as `due` counts them, instead of the one before."""
 
     @abstractmethod
     async def due(self, now: float, limit: int) -> Sequence[tuple[str, str]]:
