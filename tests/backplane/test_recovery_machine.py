@@ -1,20 +1,23 @@
-"""The model of recovery against every backplane of one process."""
+"""The model of recovery against the backplanes of one process, and of several nodes."""
 
 import asyncio
 import logging
 import shutil
 import tempfile
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
-from gatewright.backplane import Memory, SQLite
+from gatewright.backplane import Backplane, Memory, SQLite
+from gatewright.backplane.base import Bounds, Lane, ignore
 from gatewright.backplane.history import History
+from tests._support.conditions import eventually
+from tests.backplane.hub import Hub, Hubbed
 from tests.backplane.recovery_machine import NAMESPACE, RecoveryMachine
 
 T = TypeVar("T")
@@ -98,6 +101,82 @@ class SQLiteMachine(RecoveryMachine):
             shutil.rmtree(self.folder)
 
 
+class Either:
+    """Two nodes that are asked in turn."""
+
+    def __init__(self, hub: Hub, clock: Callable[[], float]) -> None:
+        self.hub = hub
+        self.clock = clock
+        self.nodes = [Hubbed(hub, clock=clock), Hubbed(hub, clock=clock)]
+
+    def __getattr__(self, name: str) -> Any:
+        self.nodes.reverse()
+        return getattr(self.nodes[0], name)
+
+    async def start(self, lane: Lane, bounds: Bounds) -> None:
+        for node, heard in zip(self.nodes, (lane, ignore), strict=True):
+            await node.start(heard, bounds)
+            await node.follow(NAMESPACE)
+        self.listener, self.bounds = self.nodes[0], bounds
+        await self.acquainted()
+
+    async def acquainted(self) -> None:
+        await eventually(lambda: all(node.nodes for node in self.nodes))
+
+    async def replace(self) -> None:
+        """Another node in the place of the one that nobody listens to."""
+        (place,) = [index for index, node in enumerate(self.nodes) if node is not self.listener]
+        await self.nodes[place].stop()
+        self.nodes[place] = Hubbed(self.hub, clock=self.clock)
+        await self.nodes[place].start(ignore, self.bounds)
+        await self.nodes[place].follow(NAMESPACE)
+        await self.acquainted()
+
+    async def settled(self) -> None:
+        """All have heard everything."""
+        for node in self.nodes:
+            head = await node.log.head(NAMESPACE)
+            follower = await node._running.follow(NAMESPACE)
+            await follower.until(head)
+            await node.unfollow(NAMESPACE)
+
+
+class HubMachine(RecoveryMachine):
+    """The same over two nodes, of which sometimes one is replaced."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loop = asyncio.new_event_loop()
+
+    def made(self) -> Backplane:
+        self.either = Either(Hub(page=5), lambda: float(self.now))
+        return cast(Backplane, self.either)
+
+    def run(self, step: Coroutine[Any, Any, T]) -> T:
+        async def settled() -> T:
+            done = await step
+            await self.either.settled()
+            return done
+
+        return self.loop.run_until_complete(settled())
+
+    def within_bounds(self) -> None:
+        """Each node remembers what it was asked for: there is nothing to be compared."""
+
+    @rule()
+    def replace_a_node(self) -> None:
+        self.run(self.either.replace())
+
+    def teardown(self) -> None:
+        try:
+            super().teardown()
+        finally:
+            if hasattr(self, "either"):
+                for node in self.either.nodes:
+                    self.loop.run_until_complete(node.stop())
+            self.loop.close()
+
+
 class Alarm(logging.Handler):
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
@@ -109,6 +188,9 @@ class Alarm(logging.Handler):
 
 TestMemory = MemoryMachine.TestCase
 TestMemory.settings = settings(max_examples=4 * settings().max_examples)
+
+TestHub = HubMachine.TestCase
+TestHub.settings = settings(max_examples=settings().max_examples // 2)
 
 # Each step writes: it takes ten times as long.
 TestSQLite = pytest.mark.timeout(300)(SQLiteMachine.TestCase)

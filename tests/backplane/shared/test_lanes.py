@@ -29,8 +29,7 @@ async def test_all_nodes_hear_the_same_in_the_same_order(begin: Begin) -> None:
             await nodes[who].mark("/a", "join", f"~{who}", [str(index)])
 
     await asyncio.gather(*(talk(who) for who in range(3)))
-    for node in nodes:
-        await eventually(lambda lane=node.lane: len(lane.heard("/a")) == 60)
+    await eventually(lambda: [len(node.lane.heard("/a")) for node in nodes] == [60] * 3)
     assert nodes[0].lane.heard("/a") == nodes[1].lane.heard("/a") == nodes[2].lane.heard("/a")
     markers = [
         [
