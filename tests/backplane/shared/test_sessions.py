@@ -120,6 +120,14 @@ async def test_nothing_is_told_twice_by_the_replay_and_the_lane(begin: Begin) ->
     assert [*replayed, *live] == list(range(50))
 
 
+async def test_a_node_that_lags_replays_when_it_has_caught_up(begin: Begin) -> None:
+    one, two = await begin(), await begin()
+    ana = await Client.open(two, "lobby")
+    two.log.lose = lambda _: True
+    await one.publish("/a", [encoded("missed", rooms=("lobby",))])
+    assert await ana.missed() == ["missed"]
+
+
 async def test_after_everything_was_lost_it_is_unknown(begin: Begin, hub: Hub) -> None:
     one = await begin()
     ana = await Client.open(one, "lobby")
