@@ -25,7 +25,7 @@ run: $(RUN) ## start the sample app; it prints its address
 install: $(DEV) ## make .venv with everything for development
 
 .PHONY: system-packages
-system-packages: ## the programs that tests use (Chromium), when this is Debian and you are root
+system-packages: ## what tests use (Chromium, Redis, NATS), when this is Debian and you are root
 	scripts/system-packages
 
 .PHONY: check

@@ -4,7 +4,9 @@ import asyncio
 import contextlib
 import os
 import signal
+import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -136,6 +138,18 @@ def test_a_program_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     program.touch(mode=0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
     assert needs.need("not-here", "found-here", package="some-package") == str(program)
+
+
+@pytest.mark.parametrize(
+    ("find", "version"),
+    [(needs.redis_server, "Redis server v="), (needs.nats_server, "nats-server: v")],
+)
+def test_servers_are_found_by_those_who_are_not_root(
+    find: Callable[[], str], version: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "/usr/local/bin:/usr/bin:/bin")
+    done = subprocess.run([find(), "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith(version)
 
 
 async def test_the_browser_opens_a_page(browser: Browser) -> None:

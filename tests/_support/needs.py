@@ -6,6 +6,8 @@ from typing import NoReturn
 
 import pytest
 
+__all__ = ["CI", "missing", "nats_server", "need", "redis_server"]
+
 CI = os.environ.get("CI", "").lower() in {"1", "true", "yes"}
 
 
@@ -15,13 +17,25 @@ def need(*programs: str, package: str) -> str:
     Without any of them the test is skipped with the sentence that helps; under `CI=true` it fails,
     since a test that CI silently leaves out protects nobody. `package` is Debian's name.
     """
+    # Debian keeps servers where only root's path looks.
+    path = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
     for program in programs:
-        if found := shutil.which(program):
+        if found := shutil.which(program, path=path):
             return found
     return missing(
         f"needs {' or '.join(programs)}, which is not installed: run `make system-packages` as "
         f"root on Debian or Ubuntu, or install the package {package!r} in your system's own way"
     )
+
+
+def redis_server() -> str:
+    """The path of a `redis-server`, which a test starts on a port of its own."""
+    return need("redis-server", package="redis-server")
+
+
+def nats_server() -> str:
+    """The path of a `nats-server`, likewise."""
+    return need("nats-server", package="nats-server")
 
 
 def missing(reason: str) -> NoReturn:
