@@ -84,10 +84,11 @@ async def test_while_it_drains_only_what_is_not_ours_goes_on(ways: tuple[str, ..
             await server.unready()
             await refused(server)
             assert (await server.ask("/apples")).text == "3"
-            assert await plain.closed() == GOODBYE
-            # The handler is at work, and the server waits for it.
+            # A call is being answered, and the server waits for that.
             await server.goes_on()
             await server.open_gate()
+            assert await plain.receive() == {"id": 1, "data": 3}
+            assert await plain.closed() == GOODBYE
         assert await server.ended() == -signal.SIGTERM
         server.in_order("/chat handled", "/chat left", "Shutting down", "stock closed")
         server.untroubled()
@@ -152,12 +153,13 @@ async def test_both_applications_of_a_process_drain_at_once() -> None:
             await begin(here, "hold", server, "holding")
             await begin(there, "wait", server, "/other waiting")
             server.signal()
-            assert await here.closed() == GOODBYE
             assert await there.closed() == GOODBYE
             await server.says("/other ended")
             # One has drained: the server waits for the other.
             await server.goes_on()
             await server.open_gate()
+            assert await here.receive() == {"id": 1, "data": 3}
+            assert await here.closed() == GOODBYE
         assert await server.ended() == -signal.SIGTERM
         server.in_order(
             "/other ended",
