@@ -13,7 +13,8 @@ from starlette.routing import BaseRoute, Router, WebSocketRoute
 from starlette.types import Receive, Scope, Send
 from typing_extensions import TypeForm, TypeVar
 
-from gatewright.backplane import Backplane, Memory
+from gatewright.backplane import Backplane
+from gatewright.backplane.urls import choose
 from gatewright.blueprint import draw
 from gatewright.compiling import check_injection
 from gatewright.connection import Connection
@@ -189,7 +190,7 @@ class Gatewright:
             namespaces = self._blueprint.namespaces
             templates = {path: each.template for path, each in namespaces.items()}
             codecs = (*self._codecs, self._format)
-            backplane = self._backplane or Memory()
+            backplane = choose(self._backplane)
             node = Node(self.settings, backplane, codecs, templates, self._states)
             await node.start()
             stack.push_async_callback(node.stop)

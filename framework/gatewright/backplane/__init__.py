@@ -3,5 +3,6 @@
 from gatewright.backplane.base import Backplane
 from gatewright.backplane.memory import Memory
 from gatewright.backplane.sqlite import SQLite
+from gatewright.backplane.urls import connect
 
-__all__ = ["Backplane", "Memory", "SQLite"]
+__all__ = ["Backplane", "Memory", "SQLite", "connect"]

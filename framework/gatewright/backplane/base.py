@@ -196,6 +196,11 @@ class Backplane(ABC):
     node: str = ""
     """This node's name among the others, a new one at every start; empty where there are none."""
 
+    @property
+    def address(self) -> str:
+        """Which one it is, for people and to compare it by: its URL, without what is secret."""
+        return type(self).__name__
+
     @abstractmethod
     async def start(
         self,

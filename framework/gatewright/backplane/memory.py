@@ -36,6 +36,10 @@ class Memory(Backplane):
         self._clock = clock
         self._started: Sequences | None = None
 
+    @property
+    def address(self) -> str:
+        return "memory:"
+
     async def start(
         self,
         lane: Lane,

@@ -69,6 +69,10 @@ class SQLite(Backplane):
         self._clock = clock
         self._started: Journal | None = None
 
+    @property
+    def address(self) -> str:
+        return f"sqlite:///{self._path}"
+
     async def start(
         self,
         lane: Lane,
