@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 from typing_extensions import TypeForm, TypeVar
 
 from gatewright.backplane import Backplane
-from gatewright.backplane.urls import choose
+from gatewright.backplane.urls import choose, workers
 from gatewright.blueprint import draw
 from gatewright.compiling import check_injection
 from gatewright.connection import Connection
@@ -241,7 +241,9 @@ class Gatewright:
             return Client(socket, config, dispatcher, self._format)
 
         node = dispatcher.node
-        return Engine(config, node.flusher, node.wheel, node.settings.outbox, client)
+        engine = Engine(config, node.flusher, node.wheel, node.settings.outbox, client)
+        engine.alone = workers() == 1
+        return engine
 
     async def aget(self, kind: TypeForm[T], /) -> T:
         """Something of the application's level, opened if it is a resource not yet open."""

@@ -12,6 +12,7 @@ import pytest
 from tests.behaviours.wire import Wire, opened
 from tests.cli.programs import run, serving
 from tests.drain.programs import GOODBYE, Program
+from tests.transports.socketio.clients import Socket
 
 pytestmark = pytest.mark.anyio
 
@@ -127,6 +128,18 @@ async def test_what_keeps_a_later_one_from_starting_is_a_failure_as_well(tmp_pat
         assert await server.ended() == 3
         assert server.output.count("RuntimeError: changed for the worse") == 1
         nothing_left(server)
+
+
+async def test_polls_of_socketio_which_would_go_astray_are_refused_with_what_to_do() -> None:
+    async with serving("shared", "--workers", "2") as server:
+        await server.says(STARTED, 2)
+        for _ in range(3):
+            reply = await server.ask("/socket.io/?EIO=4&transport=polling")
+            assert (reply.status, reply.json["code"]) == (400, 0)
+            assert 'transports: ["websocket"]' in reply.json["message"]
+        socket = await Socket.open(server.url)
+        await socket.join("/chat")
+        await server.says("a Socket.IO client was refused: long-polling does not work here")
 
 
 async def test_how_many_may_stand_in_the_environment() -> None:

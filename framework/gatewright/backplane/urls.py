@@ -12,7 +12,7 @@ from gatewright.backplane.memory import Memory
 from gatewright.backplane.sqlite import SQLite
 from gatewright.errors import StartupError
 
-__all__ = ["BACKPLANE", "WORKERS", "choose", "connect", "without_secrets"]
+__all__ = ["BACKPLANE", "WORKERS", "choose", "connect", "without_secrets", "workers"]
 
 BACKPLANE: Final = "GATEWRIGHT_BACKPLANE"
 """The variable of the environment that names the backplane of applications which name none."""
@@ -61,17 +61,23 @@ def choose(given: Backplane | None, environ: Mapping[str, str] = os.environ) -> 
             fix="Name it in one of the two places.",
         )
     backplane = given or named or Memory()
-    workers = environ.get(WORKERS, "")
-    if workers.isdecimal() and int(workers) > 1 and not backplane.shared:
+    count = workers(environ)
+    if count > 1 and not backplane.shared:
         raise StartupError(
             "Gatewright(backplane=…)",
-            expected=f"one that {int(workers)} workers can share",
+            expected=f"one that {count} workers can share",
             got=f"{backplane.address}, with which each worker would be a world of its own: its "
             "rooms, users and sessions would be unknown to the others",
             fix="Name Redis or NATS, by `gatewright run --backplane redis://localhost:6379`, by "
             f"{BACKPLANE} or in Gatewright(backplane=…); or run one worker.",
         )
     return backplane
+
+
+def workers(environ: Mapping[str, str] = os.environ) -> int:
+    """How many processes serve at this one's address, as far as `gatewright run` started them."""
+    count = environ.get(WORKERS, "")
+    return max(1, int(count)) if count.isdecimal() else 1
 
 
 def _named(environ: Mapping[str, str]) -> Backplane | None:

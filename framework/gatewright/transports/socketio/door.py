@@ -25,6 +25,11 @@ logger: logging.Logger = logging.getLogger("gatewright")
 
 REVISION = "4"
 
+SEVERAL = (
+    "long-polling does not work here: there are several workers, and each request may come to "
+    'another one; let clients connect with transports: ["websocket"]'
+)
+
 
 class Refused(Exception):
     """A request that is answered with an error of the protocol."""
@@ -49,6 +54,7 @@ class EngineDoor:
         self._origins = origins
         self._engine = engine
         self._accepting = accepting
+        self._told = False
 
     @property
     def routes(self) -> list[BaseRoute]:
@@ -145,6 +151,11 @@ class EngineDoor:
         query = request.query
         if query.get("transport") not in self._config.transports:
             raise Refused(Refusal.UNKNOWN_TRANSPORT)
+        if query["transport"] == "polling" and not engine.alone:
+            if not self._told:
+                self._told = True
+                logger.warning("a Socket.IO client was refused: %s", SEVERAL)
+            raise Refused(Refusal.UNKNOWN_TRANSPORT, SEVERAL)
         sid = query.get("sid")
         if not sid:
             return None

@@ -80,6 +80,8 @@ class Engine:
         self.receivers: Receivers = receivers
         self.sockets: dict[str, EngineSocket] = {}
         self.stopping: bool = False
+        self.alone: bool = True
+        """Whether all requests to this address come to this process."""
         self._emptied = asyncio.Event()
 
     def open(
