@@ -121,7 +121,7 @@ class Connections:
             self._node,
             connection,
             opening.place,
-            opening.level,
+            opening,
             namespace.plans,
             namespace,
             namespace.blueprint.concurrency,

@@ -53,7 +53,7 @@ class Dispatcher:
         self._unopened: set[Outlet] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._started = 0
-        self._openings = Openings(container, node.settings.open_timeout)
+        self._openings = Openings(container, node)
         self._table = NamespaceTable(blueprint.namespaces)
         self._connections = Connections(
             node, container, self._openings, self._namespaces, self.find, self.convert
@@ -164,7 +164,10 @@ class Dispatcher:
     async def open(
         self, path: str, handshake: Handshake, converted: Mapping[tuple[str, Any], Any]
     ) -> Opening:
-        """Authenticate and ask the connect guards; raises `EventError` for a refusal."""
+        """Authenticate and ask the connect guards; raises `EventError` for a refusal.
+
+        `BackplaneError`: nobody is refused, but to let anybody in is impossible now.
+        """
         return await self._openings.open(self._namespaces[path], handshake, converted)
 
     def session(self, path: str, opening: Opening, way: Way) -> Session:

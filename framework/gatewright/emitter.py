@@ -93,7 +93,7 @@ class Target:
             for observer in node.observers:
                 observer.sent(namespace, members, outgoing.event, event)
             return None
-        if node.backplane.durable:
+        if node.backplane.durable or node.backplane.shared:
             outgoing.store(node.states.enc_hook)
         entry = Entry(outgoing, self._rooms, self._users, self._out)
         return await node.backplane.publish(namespace, (entry,))

@@ -10,6 +10,7 @@ from gatewright.flusher import Flusher
 from gatewright.liveness import Wheel
 from gatewright.observing import Observer
 from gatewright.protocol.codecs import Codec, MsgpackCodec
+from gatewright.remote import Remote
 from gatewright.rooms import Namespaces
 from gatewright.settings import Settings
 
@@ -57,14 +58,34 @@ class Node:
         self.wheel: Wheel = Wheel()
         """Where the heartbeats of all sockets are."""
         self.calls: Calls = Calls()
+        self.remote: Remote = Remote(backplane)
+        """The other nodes."""
 
     async def start(self) -> None:
-        await self.backplane.start(self.namespaces.lane, bounds(self.settings))
+        await self.backplane.start(
+            self.namespaces.lane,
+            bounds(self.settings),
+            mail=self.remote.mail,
+            peers=self.remote.peers,
+        )
 
     async def stop(self) -> None:
         self.wheel.stop()
         self.flusher.stop()
+        await self.remote.stop()
         await self.backplane.stop()
+
+    async def follow(self, namespace: str) -> None:
+        """Have a namespace's lane delivered, where this does not go without saying.
+
+        Raises `BackplaneError`. It ends with `unfollow`.
+        """
+        if self.backplane.shared:
+            await self.backplane.follow(namespace)
+
+    async def unfollow(self, namespace: str) -> None:
+        if self.backplane.shared:
+            await self.backplane.unfollow(namespace)
 
 
 def bounds(settings: Settings) -> Bounds:

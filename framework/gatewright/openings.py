@@ -12,31 +12,59 @@ from gatewright.catching import stray
 from gatewright.connection import Connection
 from gatewright.context import Context, Place
 from gatewright.di import Container, Level
-from gatewright.errors import ErrorCode, EventError
+from gatewright.errors import BackplaneError, ErrorCode, EventError
 from gatewright.namespaces import NamespacePlan
+from gatewright.node import Node
 from gatewright.plans import open_level
 from gatewright.types import Handshake, Identity
 
-__all__ = ["Opening", "Openings", "close"]
+__all__ = ["Opening", "Openings"]
 
 logger: logging.Logger = logging.getLogger("gatewright")
 
 
 class Opening(Struct):
-    """A connection that has passed its guards and waits for its socket."""
+    """A connection that has passed its guards and waits for its socket.
+
+    Its node follows its namespace from here on, until it is closed.
+    """
 
     place: Place
     level: Level
+    node: Node | None = None
+    """Who follows the namespace; None once it is closed."""
+
+    async def aclose(self, error: BaseException | None = None) -> None:
+        """Close what it has opened; raises what that raises."""
+        try:
+            await self.level.aclose(error)
+        finally:
+            await self._unfollow()
+
+    async def abandon(self, error: BaseException) -> None:
+        """The same, where what fails at that must not hide why it ended."""
+        try:
+            await self.aclose(error)
+        except Exception:
+            logger.exception("the resources of an opening failed to close")
+
+    async def _unfollow(self) -> None:
+        node, self.node = self.node, None
+        if node is not None:
+            namespace = self.place.handshake.namespace
+            try:
+                await asyncio.shield(node.unfollow(namespace))
+            except Exception:
+                logger.exception("%s: cannot be unfollowed", namespace)
 
 
 class Openings:
     """Asks `authenticate` and the guards, at opening and again."""
 
-    def __init__(self, container: Container, timeout: float) -> None:
-        """`timeout` is how many seconds all of it may take together."""
+    def __init__(self, container: Container, node: Node) -> None:
         self._container = container
+        self._node = node
         self._authenticate: tuple[Callable[..., Any], Arguments] | None = None
-        self._timeout = timeout
 
     def ask(self, authenticate: Callable[..., Any], arguments: Arguments) -> None:
         """Ask the application who its connections are."""
@@ -48,15 +76,15 @@ class Openings:
         handshake: Handshake,
         converted: Mapping[tuple[str, Any], Any],
     ) -> Opening:
-        """Raises `EventError` for a refusal."""
+        """Raises `EventError` for a refusal; `BackplaneError` where nobody can be let in."""
         place = Place(handshake, converted)
         context = Context(place)
         seeds: dict[type, Any] = {Handshake: handshake}
         level = self._container.connection(seeds)
         asked = self._authenticate is not None and not namespace.blueprint.apart
         if not asked and not namespace.guards:
-            return Opening(place, level)
-        limit = asyncio.timeout(self._timeout)
+            return await self._follow(place, level)
+        limit = asyncio.timeout(self._node.settings.open_timeout)
         try:
             async with limit:
                 if asked:
@@ -64,14 +92,26 @@ class Openings:
                 async with open_level(context, level, namespace.guards.level):
                     await namespace.guards.check(context)
         except BaseException as error:
-            await close(level, error)
+            await Opening(place, level).abandon(error)
             if isinstance(error, TimeoutError) and limit.expired():
                 raise EventError(ErrorCode.TIMEOUT, "opening took too long") from None
             failed = stray(error) if isinstance(error, asyncio.CancelledError) else error
             if isinstance(failed, Exception):
                 raise await namespace.refusal(failed, context) from error
             raise
-        return Opening(place, level)
+        return await self._follow(place, level)
+
+    async def _follow(self, place: Place, level: Level) -> Opening:
+        namespace = place.handshake.namespace
+        try:
+            async with asyncio.timeout(self._node.settings.open_timeout):
+                await self._node.follow(namespace)
+        except BaseException as error:
+            await Opening(place, level).abandon(error)
+            if isinstance(error, TimeoutError):
+                raise BackplaneError(f"{namespace} could not be followed in time") from None
+            raise
+        return Opening(place, level, self._node)
 
     async def _identify(self, context: Context, level: Level) -> Identity[Any] | None:
         if self._authenticate is None:
@@ -122,11 +162,3 @@ class Openings:
 
 def _is_identity(value: object) -> TypeGuard[Identity[Any] | None]:
     return value is None or isinstance(value, Identity)
-
-
-async def close(level: Level, error: BaseException) -> None:
-    """Close what an opening has opened; what fails at that must not hide why it ended."""
-    try:
-        await level.aclose(error)
-    except Exception:
-        logger.exception("the resources of an opening failed to close")

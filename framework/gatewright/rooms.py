@@ -16,7 +16,7 @@ from gatewright.types import Position
 
 logger: logging.Logger = logging.getLogger("gatewright")
 
-__all__ = ["OWN_ROOM", "Held", "Member", "Namespace", "Namespaces"]
+__all__ = ["LOST_TOUCH", "OWN_ROOM", "Held", "Member", "Namespace", "Namespaces"]
 
 
 OWN_ROOM: Final = "~"
@@ -26,6 +26,9 @@ Ids are shown to others, in a list of who is here for instance. If one could be 
 knows it could read what is meant for that connection alone.
 """
 
+
+LOST_TOUCH: Final = "the server has lost touch; connect again"
+"""Why a connection is closed that may have missed something, or cannot be opened now."""
 
 Held: TypeAlias = list[Passing]
 """What has passed in a lane while it was held for somebody."""
@@ -226,7 +229,7 @@ class Namespaces:
                 if passing.member == member.id:
                     namespace.apply(passing)
             elif isinstance(passing, Break):
-                member.outbox.close(CloseCode.BEHIND, "the server has lost touch; connect again")
+                member.outbox.close(CloseCode.BEHIND, LOST_TOUCH)
             elif passing.epoch == floor.epoch:
                 for seq, entry in enumerate(passing.entries, passing.first):
                     chosen = namespace.select(entry.rooms, entry.users, entry.except_)
@@ -260,7 +263,7 @@ class Namespaces:
             return
         if isinstance(passing, Break):
             for member in list(namespace.members.values()):
-                member.outbox.close(CloseCode.BEHIND, "the server has lost touch; connect again")
+                member.outbox.close(CloseCode.BEHIND, LOST_TOUCH)
             return
         if isinstance(passing, Marker):
             namespace.apply(passing)

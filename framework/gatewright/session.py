@@ -16,6 +16,7 @@ from gatewright.expiry import Expiry
 from gatewright.lanes import Lanes
 from gatewright.ledger import Ledger
 from gatewright.node import Node
+from gatewright.openings import Opening
 from gatewright.outlets import Nowhere, Outlet
 from gatewright.plans import Call, EventPlan, Hooks
 from gatewright.protocol.close import CloseCode
@@ -45,7 +46,7 @@ class Session:
         node: Node,
         connection: Connection,
         place: Place,
-        level: Level,
+        opening: Opening,
         plans: Mapping[str, EventPlan],
         hooks: Hooks,
         concurrency: int,
@@ -71,7 +72,8 @@ class Session:
         self._node = node
         self.place: Place = place
         self.opening: Context = Context(place)
-        self._level = level
+        self._opened = opening
+        self._level = level = opening.level
         self._plans = plans
         self.hooks: Hooks = hooks
         self._concurrency = concurrency
@@ -265,7 +267,7 @@ class Session:
 
     async def _close_level(self) -> None:
         try:
-            await self._level.aclose()
+            await self._opened.aclose()
         except Exception:
             logger.exception("%r: its resources failed to close", self.connection)
 

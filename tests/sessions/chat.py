@@ -35,7 +35,18 @@ from tests._support.leaks import no_task_left
 from tests._support.server import Url
 from tests.behaviours.chat import DOORS, Door
 
-__all__ = ["Ask", "Count", "House", "Said", "Witness", "authenticate", "chat", "running", "until"]
+__all__ = [
+    "Ask",
+    "Count",
+    "House",
+    "Said",
+    "Witness",
+    "authenticate",
+    "chat",
+    "running",
+    "serving",
+    "until",
+]
 
 OURS = next(door for door in DOORS if door.name == "ours")
 
@@ -331,6 +342,7 @@ class House:
             "calls": len(node.calls),
             "readers": len(node.calls._readers),
             "hearts": len(node.wheel),
+            "asked": len(node.remote),
         }
         return {what: count for what, count in counts.items() if count}
 
@@ -343,7 +355,7 @@ class House:
 
 
 @asynccontextmanager
-async def running(
+async def serving(
     witness: Witness | None = None,
     *,
     settings: Settings | None = None,
@@ -360,8 +372,15 @@ async def running(
         settings=settings or Settings(),
         **options,
     )
-    async with no_task_left(), door.serve(app) as url:
+    async with door.serve(app) as url:
         yield House(app, url, witness)
+
+
+@asynccontextmanager
+async def running(witness: Witness | None = None, **options: Any) -> AsyncGenerator[House]:
+    """The same, alone in its loop: no task is left of it."""
+    async with no_task_left(), serving(witness, **options) as house:
+        yield house
 
 
 async def until(condition: Any) -> None:

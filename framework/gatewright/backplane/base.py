@@ -237,7 +237,8 @@ class Backplane(ABC):
     async def follow(self, namespace: str) -> None:
         """Deliver this namespace's lane to this node, from here on; raises rather than miss any.
 
-        It ends with as many calls of `unfollow`. Where there is one node only, it gets everything.
+        It ends with as many calls of `unfollow`; a call that raises or is cancelled does not count.
+        Where there is one node only, it gets everything.
         """
 
     async def unfollow(self, namespace: str) -> None:

@@ -12,7 +12,7 @@ from starlette.websockets import WebSocket
 from gatewright.connections import Way
 from gatewright.dispatcher import Dispatcher, NoSuchPath
 from gatewright.emitter import fill
-from gatewright.errors import EventError
+from gatewright.errors import BackplaneError, EventError
 from gatewright.liveness import Heart
 from gatewright.node import Node
 from gatewright.openings import Opening
@@ -21,6 +21,7 @@ from gatewright.protocol.close import CloseCode
 from gatewright.protocol.codecs import Codec, EnvelopeCodec, FrameError
 from gatewright.protocol.rates import TokenBucket
 from gatewright.protocol.sessions.codecs import SessionCodec
+from gatewright.rooms import LOST_TOUCH
 from gatewright.session import Session
 from gatewright.transports.admission import allowed_origin, read_handshake
 from gatewright.transports.links import Cut, make_link
@@ -111,6 +112,11 @@ class WebSocketDoor:
             except EventError as error:
                 await deny(scope, receive, send, HTTPStatus.FORBIDDEN, str(error))
                 return
+            except BackplaneError as error:
+                logger.warning("%s: nobody can be let in: %s", handshake.namespace, error)
+                status = HTTPStatus.SERVICE_UNAVAILABLE
+                await deny(scope, receive, send, status, LOST_TOUCH.capitalize() + ".")
+                return
             await self._accept(dispatcher, opening, codec, subprotocol, scope, receive, send)
 
     async def _accept(
@@ -124,17 +130,17 @@ class WebSocketDoor:
         send: Send,
     ) -> None:
         if dispatcher.stopping:
-            await opening.level.aclose()
+            await opening.aclose()
             await deny(scope, receive, send, HTTPStatus.SERVICE_UNAVAILABLE, STOPPING)
             return
         try:
             connect = await receive()
             if connect["type"] != "websocket.connect":
-                await opening.level.aclose()
+                await opening.aclose()
                 return
             await send({"type": "websocket.accept", "subprotocol": subprotocol, "headers": []})
         except BaseException as error:
-            await opening.level.aclose(error)
+            await opening.aclose(error)
             if isinstance(error, OSError):
                 # The client left while it was let in.
                 return

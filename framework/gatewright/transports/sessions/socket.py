@@ -12,14 +12,15 @@ from starlette.types import Message, Receive, Scope, Send
 from gatewright.connections import Way
 from gatewright.dispatcher import Dispatcher
 from gatewright.entrance import refusal_code
-from gatewright.errors import EventError
-from gatewright.openings import Opening, close
+from gatewright.errors import BackplaneError, EventError
+from gatewright.openings import Opening
 from gatewright.outbox import Outbox
 from gatewright.protocol.close import CloseCode
 from gatewright.protocol.codecs import FrameError, decode_errors
 from gatewright.protocol.sessions.codecs import SessionCodec
 from gatewright.protocol.sessions.frames import SessionEnvelope
 from gatewright.recovery import Ticket, new_secret
+from gatewright.rooms import LOST_TOUCH
 from gatewright.transports.links import Cut, make_link
 from gatewright.transports.reading import payload_of, read, size_of
 from gatewright.transports.sessions.conversation import Conversation, read_auth
@@ -126,8 +127,11 @@ class SessionSocket:
         except EventError as error:
             self._outbox.close(refusal_code(error), error.message or error.code)
             return False
+        except BackplaneError as error:
+            self._lost_touch(error)
+            return False
         if dispatcher.stopping:
-            await opening.level.aclose()
+            await opening.aclose()
             self._outbox.close(CloseCode.RESTART, "the server stops")
             return False
         limit = asyncio.timeout(self._settings.open_timeout)
@@ -135,16 +139,22 @@ class SessionSocket:
             async with limit:
                 await self._take(opening, envelope)
         except BaseException as error:
-            await close(opening.level, error)
+            await opening.abandon(error)
             if not isinstance(error, Exception):
                 raise
             if limit.expired():
                 self._outbox.close(CloseCode.OPEN_TIMEOUT, "opening took too long")
+            elif isinstance(error, BackplaneError):
+                self._lost_touch(error)
             else:
                 logger.exception("%s: no session could be made", self._handshake.namespace)
                 self._outbox.close(CloseCode.INTERNAL, "internal error")
             return False
         return True
+
+    def _lost_touch(self, error: BackplaneError) -> None:
+        logger.warning("%s: nobody can be let in: %s", self._handshake.namespace, error)
+        self._outbox.close(CloseCode.BEHIND, LOST_TOUCH)
 
     async def _take(self, opening: Opening, envelope: SessionEnvelope) -> None:
         """Take over the session that the client asks for, or begin a new one."""

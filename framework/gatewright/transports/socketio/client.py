@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from gatewright.connections import Way
 from gatewright.dispatcher import Dispatcher, NoSuchPath
-from gatewright.errors import ErrorCode, EventError
+from gatewright.errors import BackplaneError, ErrorCode, EventError
 from gatewright.openings import Opening
 from gatewright.protocol.close import CloseCode
 from gatewright.protocol.engineio import PayloadError
@@ -20,6 +20,7 @@ from gatewright.protocol.socketio.packets import (
     PacketType,
 )
 from gatewright.recovery import Ticket, new_secret
+from gatewright.rooms import LOST_TOUCH
 from gatewright.session import Session
 from gatewright.settings import Rate
 from gatewright.transports.socketio.channel import Channel, Codec
@@ -189,6 +190,9 @@ class Client:
             except EventError as error:
                 channel.refused(error)
                 return
+            except BackplaneError as error:
+                self._lost_touch(channel, error)
+                return
             except Exception:
                 logger.exception("%r: opening failed", self._socket)
                 channel.refused(EventError(ErrorCode.INTERNAL, "internal error"))
@@ -196,7 +200,7 @@ class Client:
             if channel.closing or dispatcher.stopping:
                 # The client has left meanwhile.
                 channel.close(CloseCode.RESTART, "server shutting down")
-                await opening.level.aclose()
+                await opening.aclose()
                 return
             limit = asyncio.timeout(dispatcher.node.settings.open_timeout)
             try:
@@ -206,10 +210,12 @@ class Client:
                 if limit.expired():
                     # Not refused: it is to try again.
                     channel.close(CloseCode.OPEN_TIMEOUT, "opening took too long")
+                elif isinstance(error, BackplaneError):
+                    self._lost_touch(channel, error)
                 else:
                     logger.exception("%r: no connection could be made", self._socket)
                     channel.refused(EventError(ErrorCode.INTERNAL, "internal error"))
-                await opening.level.aclose(error)
+                await opening.abandon(error)
                 return
             channel.session = session
             channel.body["sid"] = session.connection.id
@@ -219,6 +225,11 @@ class Client:
                 reason = await asyncio.shield(channel.gone)
             finally:
                 await dispatcher.end(session, reason)
+
+    def _lost_touch(self, channel: Channel, error: BackplaneError) -> None:
+        logger.warning("%r: nobody can be let in: %s", self._socket, error)
+        # Not refused: it is to try again.
+        channel.close(CloseCode.BEHIND, LOST_TOUCH)
 
     async def _begin(
         self, channel: Channel, path: str, opening: Opening, ticket: Ticket | None
