@@ -1,0 +1,25 @@
+"""Every engine there is: whoever adds one adds it here, and all tests of the folder run over it."""
+
+from collections.abc import AsyncGenerator
+
+import pytest
+
+from tests.backplane.logs.engines import Engine, Factory
+
+FACTORIES: dict[str, Factory] = {}
+"""Fast ones: on servers that tests share, with names that no other test has."""
+
+ALONE: dict[str, Factory] = {}
+"""With servers of their own, which a test may freeze and kill."""
+
+
+@pytest.fixture(params=FACTORIES)
+async def engine(request: pytest.FixtureRequest, anyio_backend: str) -> AsyncGenerator[Engine]:
+    async with FACTORIES[request.param]() as engine:
+        yield engine
+
+
+@pytest.fixture(params=ALONE)
+async def alone(request: pytest.FixtureRequest, anyio_backend: str) -> AsyncGenerator[Engine]:
+    async with ALONE[request.param]() as engine:
+        yield engine
