@@ -97,6 +97,10 @@ churn: $(DEV) ## twenty times a thousand connections that come and vanish; nothi
 storm: $(DEV) ## clients publish while connections are cut and the server is killed: nothing is lost
 	$(BIN)/python -m tests.chaos.storm $(ARGS)
 
+.PHONY: outages
+outages: $(DEV) ## Redis is killed, restarted and emptied under three servers: no loss is a silent one
+	$(BIN)/python -m tests.chaos.outages $(ARGS)
+
 .PHONY: calls
 calls: $(DEV) ## ten thousand calls over connections that are cut: each has its effect once
 	$(BIN)/python -m tests.chaos.calls $(ARGS)

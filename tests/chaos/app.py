@@ -30,6 +30,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gatewright import Connection, Emitter, Event, Gatewright, Settings, gateway, on
 from gatewright.backplane import Backplane, Memory, SQLite
+from gatewright.backplane.urls import connect
 from gatewright.transports.links import EXTENSION
 from tests.chaos.kernel import since_data
 from tests.chaos.ports import listen
@@ -148,9 +149,10 @@ def build(
         dispatcher = realtime._dispatcher
         assert dispatcher is not None
         node = dispatcher.node
-        # Memory's own, or the copy that SQLite has of what it has written.
+        # Memory's own, or the copy that SQLite has of what it has written; others keep them away.
         started: Any = node.backplane._started  # type: ignore[attr-defined]
         sequences = getattr(started, "_sequences", started)
+        live = getattr(sequences, "_live", {})
         told = Figures(
             pid=os.getpid(),
             connections=len(realtime),
@@ -158,7 +160,7 @@ def build(
             rooms=sum(len(each.rooms) for each in node.namespaces),
             calls=len(node.calls),
             away=len(dispatcher._absences),
-            sessions=sum(len(each.sessions) for each in sequences._live.values()),
+            sessions=sum(len(each.sessions) for each in live.values()),
             hearts=len(node.wheel),
             outboxes=len(node.flusher._watched),
             tasks=len(asyncio.all_tasks()),
@@ -182,11 +184,17 @@ def build(
     )
 
 
+def _backplane(named: str) -> Backplane:
+    if named == "memory":
+        return Memory()
+    return connect(named) if "://" in named else SQLite(named)
+
+
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="A server to do violence to.")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0)
-    parser.add_argument("--backplane", default="memory", help="memory, or the path of a file")
+    parser.add_argument("--backplane", default="memory", help="memory, a URL, or a file")
     parser.add_argument("--effects", type=Path, help="the file that calls of `effect` write to")
     parser.add_argument("--settings", default="{}", help="gatewright.Settings as JSON")
     options = parser.parse_args(arguments)
@@ -195,7 +203,7 @@ def main(arguments: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     app = build(
         Effects(options.effects) if options.effects else None,
-        Memory() if options.backplane == "memory" else SQLite(options.backplane),
+        _backplane(options.backplane),
         msgspec.json.decode(options.settings, type=Settings),
     )
     with listen(options.port, options.host) as listener:

@@ -26,7 +26,11 @@ class Room:
     def __init__(self, name: str) -> None:
         self.name = name
         self.acknowledged: dict[str, int] = {}
+        self.asked: dict[str, float] = {}
+        """When each text was begun to be said, in seconds of the monotonic clock."""
         self.heard: list[list[str]] = []
+        self.warned: list[list[float]] = []
+        """When each who hears was told that something may be missing."""
         self.last = ""
 
     @property
@@ -57,7 +61,9 @@ class Listeners:
 
     def _listen(self, client: Client, room: Room) -> None:
         heard: list[str] = []
+        warned: list[float] = []
         room.heard.append(heard)
+        room.warned.append(warned)
         lost = 0.0
 
         def moved(status: Status) -> None:
@@ -75,10 +81,13 @@ class Listeners:
 
         def missed(_: Gap) -> None:
             self._gaps += 1
+            warned.append(time.monotonic())
 
         def opened(resumed: bool) -> None:  # noqa: FBT001 — what a client tells
             self.opened.append(time.monotonic())
             self._renewed += not resumed
+            if not resumed:
+                warned.append(time.monotonic())
 
         client.on(Said)(said)
         client.on_gap(missed)
@@ -104,6 +113,7 @@ class Listeners:
     async def publish(self, client: Client, text: str, room: int = 0) -> bool:
         """Have a client say something; False if nobody knows whether it was said."""
         to = self.rooms[room]
+        to.asked[text] = time.monotonic()
         try:
             to.acknowledged[text] = await client.call("publish", [to.name, "", text], int)
         except EventError as error:

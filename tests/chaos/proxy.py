@@ -193,9 +193,13 @@ class Wire(Switches):
 
 
 class Proxy(Switches):
-    """Listens at `url` and carries what comes to `upstream`, `http://host:port`."""
+    """Listens at `url` and carries what comes to `upstream`, `http://host:port`.
 
-    def __init__(self, upstream: str) -> None:
+    With `others` connections go to each in its turn, and where nobody listens to the next one.
+    """
+
+    def __init__(self, upstream: str, *others: str) -> None:
+        self._others = list(others)
         self.port = lasting_port()
         self.url = Url(f"http://127.0.0.1:{self.port}")
         self.upstream = upstream
@@ -259,13 +263,29 @@ class Proxy(Switches):
                 task.add_done_callback(self._running.discard)
 
     async def _carry(self, wire: Wire) -> None:
-        parts = urlsplit(self.upstream)
-        assert parts.hostname is not None
-        assert parts.port is not None
         try:
-            await wire.run((parts.hostname, parts.port))
+            await wire.run(await self._next())
         finally:
             self.wires.remove(wire)
+
+    async def _next(self) -> Address:
+        address = _address(self.upstream)
+        for _ in self._others:
+            address = _address(self.upstream)
+            self._others.append(self.upstream)
+            self.upstream = self._others.pop(0)
+            with socket.socket() as probe, contextlib.suppress(OSError):
+                probe.setblocking(False)
+                await asyncio.get_running_loop().sock_connect(probe, address)
+                break
+        return address
+
+
+def _address(url: str) -> Address:
+    parts = urlsplit(url)
+    assert parts.hostname is not None
+    assert parts.port is not None
+    return parts.hostname, parts.port
 
 
 def _reset(sock: socket.socket) -> None:
@@ -275,9 +295,9 @@ def _reset(sock: socket.socket) -> None:
 
 
 @asynccontextmanager
-async def proxy(upstream: str) -> AsyncGenerator[Proxy]:
+async def proxy(upstream: str, *others: str) -> AsyncGenerator[Proxy]:
     """A proxy in front of `upstream`, `http://host:port`, until the block ends."""
-    running = Proxy(upstream)
+    running = Proxy(upstream, *others)
     running.admit()
     try:
         yield running

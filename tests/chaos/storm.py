@@ -1,9 +1,10 @@
 # ruff: noqa: T201 — it reports to whoever runs it
-"""A recovery storm: clients publish to each other while connections are cut and the server killed.
+"""A recovery storm: clients publish to each other while connections are cut and servers killed.
 
     python -m tests.chaos.storm --clients 100 --publications 20000 --cuts 100 --kills 10
+    python -m tests.chaos.storm --nodes 3 --backplane redis
 
-Every acknowledged publication is on disk: it must reach every client once, in the order of the
+Every acknowledged publication is kept: it must reach every client once, in the order of the
 numbers that were acknowledged, and nobody may be told of a gap. Exits with 1 otherwise.
 """
 
@@ -12,13 +13,17 @@ import asyncio
 import random
 import sys
 import time
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Literal
 
 from msgspec import Struct
 
 from gatewright.client import Client
 from tests.chaos.commands import Short, all_of, report
+from tests.chaos.engines import engine
 from tests.chaos.listeners import Listeners
 from tests.chaos.processes import Server, server
 from tests.chaos.proxy import Proxy, proxy
@@ -37,6 +42,8 @@ class Plan(Struct, frozen=True):
     rate: float = 200.0
     """Publications a second at the most."""
     seed: int = 1
+    nodes: int = 1
+    backplane: Literal["sqlite", "redis", "nats"] = "sqlite"
 
 
 # A client that finds nobody waits longer each time, and may be away for ten seconds; what it misses
@@ -47,7 +54,7 @@ SETTINGS = '{"history": 10000, "replay": 10000}'
 class Storm:
     """One run."""
 
-    def __init__(self, plan: Plan, served: Server, network: Proxy) -> None:
+    def __init__(self, plan: Plan, served: Sequence[Server], network: Proxy) -> None:
         self.plan = plan
         self.listeners = Listeners(f"{network.url.ws}/chaos", plan.clients)
         self._served = served
@@ -91,7 +98,7 @@ class Storm:
             while self.done < share * plan.publications:
                 await asyncio.sleep(0.005)
             if kill:
-                await self._served.restart()
+                await self._random.choice(self._served).restart()
             else:
                 await self._cut()
 
@@ -113,21 +120,35 @@ class Storm:
 
 async def run(plan: Plan) -> tuple[Verdict, str]:
     """Go through the storm; returns the verdict and what happened on the way."""
-    with TemporaryDirectory() as folder:
-        database = Path(folder) / "storm.db"
-        async with (
-            server("--backplane", str(database), "--settings", SETTINGS) as served,
-            proxy(served.url) as network,
-        ):
-            storm = Storm(plan, served, network)
-            verdict = await storm.run()
-            listeners = storm.listeners
-            happened = (
-                f"{network.accepted} connections of {plan.clients} clients, {plan.cuts} cuts, "
-                f"{served.starts - 1} kills, {listeners.unknown} publications of unknown fate said "
-                f"again; nobody was away for more than {listeners.longest:.1f} s"
-            )
-            return verdict, happened
+    async with AsyncExitStack() as stack:
+        backplane = await stack.enter_async_context(_backplane(plan.backplane))
+        starting = (
+            stack.enter_async_context(server("--backplane", backplane, "--settings", SETTINGS))
+            for _ in range(plan.nodes)
+        )
+        served = [await each for each in starting]
+        network = await stack.enter_async_context(proxy(*(each.url for each in served)))
+        storm = Storm(plan, served, network)
+        verdict = await storm.run()
+        listeners = storm.listeners
+        kills = sum(each.starts - 1 for each in served)
+        happened = (
+            f"{network.accepted} connections of {plan.clients} clients to {plan.nodes} server(s) "
+            f"over {plan.backplane}, {plan.cuts} cuts, {kills} kills, {listeners.unknown} "
+            f"publications of unknown fate said again; nobody was away for more than "
+            f"{listeners.longest:.1f} s"
+        )
+        return verdict, happened
+
+
+@asynccontextmanager
+async def _backplane(kind: Literal["sqlite", "redis", "nats"]) -> AsyncGenerator[str]:
+    if kind == "sqlite":
+        with TemporaryDirectory() as folder:
+            yield str(Path(folder) / "storm.db")
+    else:
+        async with engine(kind) as running:
+            yield running.url
 
 
 async def command(plan: Plan) -> str:
@@ -139,13 +160,15 @@ async def command(plan: Plan) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description="A recovery storm on one node with SQLite.")
+    parser = argparse.ArgumentParser(description="A recovery storm.")
     parser.add_argument("--clients", type=int, default=100)
     parser.add_argument("--publications", type=int, default=20_000)
     parser.add_argument("--cuts", type=int, default=100)
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--rate", type=float, default=200)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--nodes", type=int, default=1, help="more than one need another backplane")
+    parser.add_argument("--backplane", choices=["sqlite", "redis", "nats"], default="sqlite")
     options = parser.parse_args(arguments)
     return report(command(Plan(**vars(options))))
 
