@@ -5,7 +5,7 @@ import asyncio
 import msgspec
 import pytest
 
-from gatewright.backplane.base import Break, Marker
+from gatewright.backplane.base import Batch, Break, Marker
 from gatewright.backplane.shared.log import Unreachable
 from gatewright.errors import BackplaneError
 from tests._support.conditions import eventually
@@ -179,6 +179,7 @@ async def test_emits_of_one_moment_travel_together(begin: Begin, hub: Hub) -> No
     one = await begin()
     await asyncio.gather(*(one.publish("/a", [entry(index)]) for index in range(250)))
     assert hub.lane("/a").n <= 4
+    assert max(len(each.entries) for each in one.lane.passed if isinstance(each, Batch)) == 100
     assert [data for _, data in one.lane.heard("/a")] == list(range(250))
 
 

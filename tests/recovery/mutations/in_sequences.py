@@ -174,7 +174,7 @@ IN_SEQUENCES: tuple[Mutant, ...] = (
         rule="R8",
         name="no-gaps",
         module=HISTORY,
-        old="return self.trimmed(stream) <= after",
+        old="return max(self.trimmed(stream), self.floor) <= after",
         new="return True",
     ),
     Mutant(
