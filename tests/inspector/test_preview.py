@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from msgspec import UNSET, Struct, UnsetType, json
 
 from gatewright import Event
-from gatewright.inspector.preview import MAX_TEXT, Preview, is_secret
+from gatewright.inspector.preview import Preview
+from gatewright.redaction import MAX_TEXT, is_secret
 from tests.inspector.lab import lab, shown, watching
 from tests.inspector.wire import wire
 

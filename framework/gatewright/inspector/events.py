@@ -7,6 +7,7 @@ from typing import Any
 from msgspec import UNSET, Struct, UnsetType
 
 from gatewright.declare.events import Event
+from gatewright.transports.socketio.details import Request
 
 __all__ = [
     "EVENTS",
@@ -16,7 +17,6 @@ __all__ = [
     "EventReceived",
     "EventSent",
     "NamespaceCount",
-    "Request",
     "RoomJoined",
     "RoomLeft",
     "ServerStats",
@@ -33,20 +33,6 @@ __all__ = [
 def instant() -> str:
     """Now, as JavaScript writes it: text, whatever the format of the packets."""
     return f"{datetime.now(UTC).replace(tzinfo=None).isoformat(timespec='milliseconds')}Z"
-
-
-class Request(Struct, frozen=True):
-    """The handshake as the page shows it."""
-
-    address: str
-    headers: dict[str, Any]
-    query: dict[str, Any]
-    issued: int
-    """Milliseconds of Unix time."""
-    secure: bool
-    time: str
-    url: str
-    xdomain: bool
 
 
 class Socket(Struct, frozen=True, rename="camel"):

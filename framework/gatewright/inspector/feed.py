@@ -18,13 +18,15 @@ from gatewright.inspector.events import (
     Transport,
     instant,
 )
-from gatewright.inspector.preview import Preview, plain
-from gatewright.inspector.sockets import carrier, describe, transport
+from gatewright.inspector.preview import Preview
+from gatewright.inspector.sockets import describe, transport
 from gatewright.observing import Observer
 from gatewright.protocol.codecs import Codec, EnvelopeCodec
 from gatewright.protocol.frames import Data
 from gatewright.protocol.stored import arguments_of
+from gatewright.redaction import plain
 from gatewright.rooms import Member
+from gatewright.transports.socketio.details import carrier
 from gatewright.types import DisconnectReason
 
 __all__ = ["Feed"]

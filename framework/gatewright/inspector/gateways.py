@@ -16,11 +16,9 @@ from gatewright.emitter import Target
 from gatewright.errors import ErrorCode, EventError, StartupError
 from gatewright.inspector.inspector import Inspector
 from gatewright.inspector.login import Login
-from gatewright.inspector.sockets import carrier
 from gatewright.node import Address
-from gatewright.protocol.close import CloseCode
 from gatewright.protocol.outgoing import Outgoing
-from gatewright.types import DisconnectReason
+from gatewright.transports.socketio.details import disconnect
 
 __all__ = ["Acting", "Watching"]
 
@@ -84,13 +82,9 @@ class Acting(Watching):
         target = self._target(connection, namespace, to, "disconnect")
         if close:
             members = set(await target.members())
-            found = [each for each in self.inspector.connections() if each.id in members]
-            sockets = {socket for each in found if (socket := carrier(each)) is not None}
-            for each in self.inspector.connections():
-                if carrier(each) in sockets:
-                    await each.disconnect(REASON)
-            for socket in sockets:
-                socket.close(DisconnectReason(CloseCode.DISCONNECTED, REASON))
+            everyone = list(self.inspector.connections())
+            found = [each for each in everyone if each.id in members]
+            await disconnect(found, everyone, REASON, close=True)
         await target.disconnect(REASON)
 
     @on("emit")

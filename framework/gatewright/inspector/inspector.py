@@ -27,12 +27,13 @@ from gatewright.inspector.events import (
     instant,
 )
 from gatewright.inspector.feed import Feed
-from gatewright.inspector.sockets import carrier, describe
+from gatewright.inspector.sockets import describe
 from gatewright.inspector.traffic import Traffic
 from gatewright.node import Node
 from gatewright.observing import Observer
 from gatewright.protocol.outgoing import Outgoing
 from gatewright.rooms import send, send_volatile
+from gatewright.transports.socketio.details import carrier
 from gatewright.transports.socketio.engine import Engine
 
 __all__ = ["Inspector"]

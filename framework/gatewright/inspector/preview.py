@@ -1,6 +1,5 @@
 """Values as the page shows them: cut to a sane size, without secrets."""
 
-import re
 from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import Any, Final, cast
@@ -8,26 +7,13 @@ from typing import Any, Final, cast
 import msgspec
 from msgspec import UNSET, Struct
 
-__all__ = ["REDACTED", "Preview", "is_secret", "plain"]
+from gatewright.redaction import REDACTED, is_secret, plain
 
-REDACTED: Final = "[redacted]"
+__all__ = ["Preview"]
 
-_SECRET: Final = re.compile(
-    # An author is no secret, an authorization is.
-    r"auth(?!or(?!i[sz]))|cookie|credential|jwt|passw|pwd|secret|session|signature|token"
-    r"|apikey|[-_]key$|(?:^|[-_])(?:pin|otp|sid)$",
-    re.IGNORECASE,
-)
-
-MAX_TEXT: Final = 1000
 MAX_ITEMS: Final = 50
 MAX_DEPTH: Final = 6
 MAX_VALUES: Final = 500
-
-
-def is_secret(name: str) -> bool:
-    """Whether a field, header or parameter of this name had better not be shown."""
-    return _SECRET.search(name) is not None
 
 
 class Preview:
@@ -96,9 +82,3 @@ class Preview:
             # It may have a hook of the application's: its type says enough.
             return f"<{type(value).__name__}>"
         return self.of(built, depth)
-
-
-def plain(text: str) -> str:
-    """A text, cut, that can be encoded: some hold lone surrogates."""
-    cut = text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]}… ({len(text)} characters)"
-    return cut if cut.isascii() else cut.encode("utf-8", "replace").decode()

@@ -1,24 +1,14 @@
 """Connections as the page shows them."""
 
-from collections.abc import Mapping
-from datetime import UTC, datetime
 from hashlib import sha256
-from urllib.parse import urlencode, urlsplit
 
 from gatewright.connection import Connection
-from gatewright.inspector.events import Request, Socket
-from gatewright.inspector.preview import REDACTED, Preview, is_secret, plain
-from gatewright.transports.socketio.channel import Channel
-from gatewright.transports.socketio.engine import EngineSocket
-from gatewright.types import Handshake
+from gatewright.inspector.events import Socket
+from gatewright.inspector.preview import Preview
+from gatewright.redaction import plain
+from gatewright.transports.socketio.details import carrier, request
 
-__all__ = ["carrier", "describe", "transport"]
-
-
-def carrier(connection: Connection) -> EngineSocket | None:
-    """The Engine.IO session that a connection is carried by; None for a plain WebSocket."""
-    outbox = connection.outbox
-    return outbox.socket if isinstance(outbox, Channel) else None
+__all__ = ["describe", "transport"]
 
 
 def transport(connection: Connection) -> str:
@@ -37,32 +27,6 @@ def describe(connection: Connection) -> Socket:
         transport(connection),
         connection.namespace,
         Preview().of({"user": connection.user, "state": connection.state}),
-        _request(connection.handshake, connection.since),
+        request(connection),
         [connection.id, *map(plain, sorted(connection.joined))],
     )
-
-
-def _request(handshake: Handshake, since: float) -> Request:
-    headers, query = _redacted(handshake.headers), _redacted(handshake.query)
-    if "referer" in headers:
-        # Addresses of pages may carry tokens, too.
-        headers["referer"] = headers["referer"].partition("?")[0]
-    origin = handshake.headers.get("origin")
-    forwarded = handshake.headers.get("x-forwarded-proto", "")
-    own = handshake.headers.get("host", "").lower()
-    return Request(
-        handshake.client or "",
-        headers,
-        query,
-        int(since * 1000),
-        forwarded == "https" or (origin or "").startswith("https:"),
-        datetime.fromtimestamp(since, UTC).isoformat(),
-        f"{plain(handshake.namespace)}?{urlencode(query)}" if query else handshake.namespace,
-        origin is not None and urlsplit(origin).netloc.lower() != own,
-    )
-
-
-def _redacted(fields: Mapping[str, str]) -> dict[str, str]:
-    return {
-        plain(name): REDACTED if is_secret(name) else plain(value) for name, value in fields.items()
-    }
