@@ -37,15 +37,21 @@ class Answers(list[T], Generic[T]):
 
 
 class _Pending:
-    __slots__ = ("answers", "errors", "finished", "kind", "outgoing", "waiting")
+    __slots__ = ("answers", "each", "errors", "finished", "kind", "outgoing", "waiting")
 
     def __init__(
-        self, kind: Any, outgoing: Outgoing, waiting: set[str], finished: asyncio.Future[None]
+        self,
+        kind: Any,
+        outgoing: Outgoing,
+        waiting: set[str],
+        finished: asyncio.Future[None],
+        each: Callable[[Any], None] | None,
     ) -> None:
         self.outgoing = outgoing
         self.kind = kind
         self.waiting = waiting
         self.finished = finished
+        self.each = each
         self.answers: list[Any] = []
         self.errors: dict[str, EventError] = {}
 
@@ -71,14 +77,18 @@ class Calls:
         data: object,
         reply: TypeForm[T],
         timeout: float,
+        each: Callable[[T | EventError], None] | None = None,
     ) -> Answers[T]:
-        """Ask every member and wait for all answers; raises `CallTimeout` with those that came."""
+        """Ask every member and wait for all answers; raises `CallTimeout` with those that came.
+
+        `each` is called with every answer as it comes, and returns quickly.
+        """
         if not members:
             return Answers()
         call_id = next(self._ids)
         finished = asyncio.get_running_loop().create_future()
         outgoing = Outgoing(event, data, call_id, namespace=namespace)
-        pending = _Pending(reply, outgoing, {member.id for member in members}, finished)
+        pending = _Pending(reply, outgoing, {member.id for member in members}, finished, each)
         self._pending[call_id] = pending
         for id in pending.waiting & self._readers.keys():
             reader = self._readers.pop(id)
@@ -131,6 +141,9 @@ class Calls:
             pending.errors[member.id] = EventError(
                 ErrorCode.INTERNAL, "the answer could not be decoded"
             )
+        if pending.each is not None:
+            failure = pending.errors.get(member.id)
+            pending.each(pending.answers[-1] if failure is None else failure)
         self._arrived(pending, member.id)
         return True
 

@@ -13,6 +13,7 @@ from gatewright.calls import Answers
 from gatewright.errors import EmitError, EventError, NotStartedError
 from gatewright.node import Address, Node
 from gatewright.protocol.outgoing import Outgoing
+from gatewright.relays import Whom, all_answers
 from gatewright.rooms import Member, send_volatile
 
 __all__ = ["Emitter", "Target", "ask", "event_name", "fill"]
@@ -92,11 +93,14 @@ class Target:
             send_volatile(members, outgoing, key)
             for observer in node.observers:
                 observer.sent(namespace, members, outgoing.event, event)
+            self._relay(node, address, outgoing)
             return None
         if node.backplane.durable or node.backplane.shared:
             outgoing.store(node.states.enc_hook)
         entry = Entry(outgoing, self._rooms, self._users, self._out)
-        return await node.backplane.publish(namespace, (entry,))
+        seq = await node.backplane.publish(namespace, (entry,))
+        self._relay(node, address, outgoing)
+        return seq
 
     async def call(
         self, event: Struct, reply: TypeForm[T], *, timeout: float | None = None
@@ -107,10 +111,19 @@ class Target:
         seconds (default `settings.call_timeout`).
         """
         node, address = self._bound()
-        return await ask(node, address, self._members(node, address), event, reply, timeout)
+        if not node.relays:
+            return await ask(node, address, self._members(node, address), event, reply, timeout)
+        name, whom = event_name(event, address), self._whom(address)
+        limit = node.settings.call_timeout if timeout is None else timeout
+        here = ask(node, address, self._members(node, address), event, reply, limit)
+        there = [relay.call(whom, name, event, reply, limit) for relay in node.relays]
+        return await all_answers([here, *there], limit)
 
     async def join(self, *rooms: str) -> int:
         """Make all of them join rooms; returns how many did, without those who were refused."""
+        node, address = self._bound()
+        for relay in node.relays:
+            relay.join(self._whom(address), rooms)
         done = 0
         for member in self._movable():
             try:
@@ -122,21 +135,38 @@ class Target:
 
     async def leave(self, *rooms: str) -> None:
         """Make all of them leave rooms."""
+        node, address = self._bound()
+        for relay in node.relays:
+            relay.leave(self._whom(address), rooms)
         for member in self._movable():
             await member.leave(*rooms)
 
     async def disconnect(self, reason: str = "") -> None:
         """Close their connections for good (4500)."""
+        node, address = self._bound()
+        for relay in node.relays:
+            relay.disconnect(self._whom(address))
         for member in self._movable():
             await member.disconnect(reason)
 
     async def members(self) -> list[str]:
         """The ids of the connections that an emit would reach."""
-        return [member.id for member in self._members(*self._bound())]
+        node, address = self._bound()
+        found = [member.id for member in self._members(node, address)]
+        for relay in node.relays:
+            found += await relay.members(self._whom(address))
+        return found
 
     async def count(self) -> int:
         """How many connections an emit would reach."""
-        return len(self._members(*self._bound()))
+        return len(await self.members())
+
+    def _relay(self, node: Node, address: Address, outgoing: Outgoing) -> None:
+        for relay in node.relays:
+            relay.emit(self._whom(address), outgoing)
+
+    def _whom(self, address: Address) -> Whom:
+        return Whom(address.namespace, self._rooms, self._users, self._out)
 
     def _members(self, node: Node, address: Address) -> Collection[Member]:
         return node.namespaces[address.namespace].select(self._rooms, self._users, self._out)

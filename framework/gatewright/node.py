@@ -10,6 +10,7 @@ from gatewright.flusher import Flusher
 from gatewright.liveness import Wheel
 from gatewright.observing import Observer
 from gatewright.protocol.codecs import Codec, MsgpackCodec
+from gatewright.relays import Relay
 from gatewright.remote import Remote
 from gatewright.rooms import Namespaces
 from gatewright.settings import Settings
@@ -53,6 +54,8 @@ class Node:
         self.templates = templates
         self.observers: list[Observer] = []
         """All who watch this node."""
+        self.relays: list[Relay] = []
+        """Who hands on what is emitted here."""
         self.namespaces: Namespaces = Namespaces(self.observers)
         self.flusher: Flusher = Flusher(settings.stall, self.observers)
         self.wheel: Wheel = Wheel()

@@ -18,6 +18,7 @@ from gatewright.inspector.inspector import Inspector
 from gatewright.inspector.login import Login
 from gatewright.node import Address
 from gatewright.protocol.outgoing import Outgoing
+from gatewright.relays import Whom
 from gatewright.transports.socketio.details import disconnect
 
 __all__ = ["Acting", "Watching"]
@@ -98,8 +99,11 @@ class Acting(Watching):
         outgoing = Outgoing(event, _data(arguments), namespace=namespace)
         for each in node.namespaces.codecs(namespace):
             outgoing.prepare(each)
-        entry = Entry(outgoing, (to,) if to else None, None, ())
-        return await node.backplane.publish(namespace, (entry,))
+        rooms = (to,) if to else None
+        seq = await node.backplane.publish(namespace, (Entry(outgoing, rooms),))
+        for relay in node.relays:
+            relay.emit(Whom(namespace, rooms), outgoing)
+        return seq
 
     def _target(self, page: Connection, namespace: str, to: str | None, command: str) -> Target:
         """Whom a command is for; the log keeps who gave it."""
