@@ -48,7 +48,8 @@ from gatewright.transports.websocket import WebSocketDoor, deny
 from gatewright.types import Handshake, Identity
 
 if TYPE_CHECKING:
-    # An extra: imported by those who use it.
+    # Extras: imported by those who use them.
+    from gatewright.bridges import Bridge
     from gatewright.inspector import Admin
 
 __all__ = ["Gatewright"]
@@ -78,6 +79,7 @@ class Gatewright:
         settings: Settings | None = None,
         socketio: SocketIO | None = SocketIO(),  # noqa: B008 - frozen
         admin: "Admin | None" = None,
+        bridges: "Sequence[Bridge]" = (),
         client_js: str | None = "/gatewright.js",
         debug: bool = False,
         dec_hook: DecHook | None = None,
@@ -99,6 +101,7 @@ class Gatewright:
         )
         self._modules = tuple(modules)
         self._backplane = backplane
+        self._bridges = tuple(bridges)
         self._debug = debug
         mark = new_mark()
         self._codecs: tuple[Codec, ...] = (
@@ -194,6 +197,10 @@ class Gatewright:
             node = Node(self.settings, backplane, codecs, templates, self._states)
             await node.start()
             stack.push_async_callback(node.stop)
+            own = [path for path, each in namespaces.items() if not each.apart]
+            for bridge in self._bridges:
+                await bridge.start(node, own)
+                stack.push_async_callback(bridge.stop)
             self.emitter.attach(node)
             stack.callback(self.emitter.attach, None)
             rate = self.settings.accept_rate

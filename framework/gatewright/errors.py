@@ -5,6 +5,7 @@ GatewrightError
 ├── StartupError        a declaration is wrong; raised while the application is built or started
 ├── NotStartedError     the application's lifespan has not run
 ├── BackplaneError      the backplane cannot do now what was asked of it
+├── BridgeError         servers on the other side of a bridge are out of reach
 ├── EmitError           an emit that can never be right: unnamed, undeclared or unbound
 └── EventError          the end of a call that failed; code, message and details go to the caller
     └── CallTimeout     not every receiver answered an emitted call in time
@@ -16,6 +17,7 @@ from enum import StrEnum
 
 __all__ = [
     "BackplaneError",
+    "BridgeError",
     "CallTimeout",
     "EmitError",
     "ErrorCode",
@@ -67,6 +69,10 @@ class NotStartedError(GatewrightError):
 
 class BackplaneError(GatewrightError):
     """The backplane cannot do now what was asked of it; nothing of it was delivered."""
+
+
+class BridgeError(GatewrightError):
+    """The servers on the other side of a bridge cannot be reached now; nothing was told them."""
 
 
 class EmitError(GatewrightError):

@@ -13,13 +13,16 @@ from gatewright.declare.naming import describe
 from gatewright.declare.specs import Parameter
 from gatewright.errors import StartupError
 
-__all__ = ["check_decodable", "check_path_type", "payload_type"]
+__all__ = ["arguments_type", "check_decodable", "check_path_type", "payload_type"]
 
 
 def payload_type(name: str, parameters: Sequence[Parameter]) -> Any:
     """The type of a handler's `data`: its one parameter's, or an array struct of several."""
-    if len(parameters) == 1:
-        return parameters[0].kind
+    return parameters[0].kind if len(parameters) == 1 else arguments_type(name, parameters)
+
+
+def arguments_type(name: str, parameters: Sequence[Parameter]) -> type[msgspec.Struct]:
+    """An array struct: one argument for each parameter, those with a default may be missing."""
     fields: list[Any] = []
     for parameter in parameters:
         default: object = parameter.default
