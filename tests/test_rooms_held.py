@@ -114,9 +114,10 @@ async def test_so_does_one_that_was_held() -> None:
 
 def test_formats_of_those_who_are_away_are_counted() -> None:
     node = Namespaces()
-    node.away("/chat", "a", JSON)
-    node.away("/chat", "b", JSON)
-    node.away("/chat", "b", MSGPACK)
+    flusher = Flusher(10)
+    node.away("/chat", Listener("a", flusher))
+    node.away("/chat", Listener("b", flusher))
+    node.away("/chat", Listener("b", flusher, codec=MSGPACK))
     assert set(node.codecs("/chat")) == {JSON, MSGPACK}
     node.returned("/chat", "a")
     node.returned("/chat", "a")

@@ -94,10 +94,11 @@ class Absences:
         if self._here.get(key) is not session:
             return
         del self._here[key]
-        if kept:
+        if not kept:
+            self._node.namespaces.returned(*key)
+        else:
             user = connection.user
             self._away[key] = Absence(session.hooks, session.place, session.ledger, user)
-            self._node.namespaces.away(*key, connection.codec)
             self._sweep_later()
             if user is not None:
                 self._by_user.setdefault(user, {})[key] = None

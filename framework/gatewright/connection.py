@@ -8,7 +8,8 @@ from unicodedata import category
 from msgspec import Struct
 from typing_extensions import TypeForm, TypeVar
 
-from gatewright.emitter import Target, ask
+from gatewright.calls import Answers
+from gatewright.emitter import Target, event_name
 from gatewright.errors import ErrorCode, EventError
 from gatewright.node import Address, Node
 from gatewright.outlets import Outlet
@@ -212,9 +213,13 @@ class Connection:
         `interrupted` when it left; and `CallTimeout`. A client that is away is asked when it is
         back.
         """
-        node = self._node
-        asked = (self,) if self.patient or node.namespaces.here(self.namespace, self) else ()
-        answers = await ask(node, self._address, asked, event, reply, timeout)
+        node, namespace = self._node, self.namespace
+        name = event_name(event, self._address)
+        limit = node.settings.call_timeout if timeout is None else timeout
+        answers: Answers[T] = Answers()
+        if self.patient or node.namespaces.here(namespace, self):
+            ask = node.receivers.call_here
+            answers = await ask(self, namespace, name, event, reply, limit)
         if answers:
             return answers[0]
         raise answers.errors.get(self.id) or EventError(
@@ -257,6 +262,12 @@ class Connection:
 
         Of one that is away the session ends.
         """
+        self.unwanted = True
+        await self._node.receivers.catch_up(self.namespace)
+        self.shut(reason)
+
+    def shut(self, reason: str = "") -> None:
+        """`disconnect` at once, whatever is still on its way to it."""
         self.unwanted = True
         self.outbox.close(CloseCode.DISCONNECTED, reason)
         if self.dismissed is not None:

@@ -1,8 +1,8 @@
 """Sending to rooms, connections, users and everyone, from anywhere."""
 
 import re
-from collections.abc import Collection, Mapping
-from typing import Literal, Protocol, Self, cast, overload
+from collections.abc import Mapping
+from typing import Literal, Self, cast, overload
 from urllib.parse import quote
 
 from msgspec import Struct
@@ -10,25 +10,16 @@ from typing_extensions import TypeForm, TypeVar
 
 from gatewright.backplane.base import Entry
 from gatewright.calls import Answers
-from gatewright.errors import EmitError, EventError, NotStartedError
+from gatewright.errors import EmitError, NotStartedError
 from gatewright.node import Address, Node
 from gatewright.protocol.outgoing import Outgoing
 from gatewright.relays import Whom, all_answers
-from gatewright.rooms import Member, send_volatile
 
-__all__ = ["Emitter", "Target", "ask", "event_name", "fill"]
+__all__ = ["Emitter", "Target", "event_name", "fill"]
 
 _PARAMETER = re.compile(r"{([^{}]*)}")
 
 T = TypeVar("T")
-
-
-class _Movable(Protocol):
-    """What a target asks of its members besides delivery; `Connection` is one."""
-
-    async def join(self, *rooms: str) -> None: ...
-    async def leave(self, *rooms: str) -> None: ...
-    async def disconnect(self, reason: str = "") -> None: ...
 
 
 class Target:
@@ -87,12 +78,7 @@ class Target:
         for codec in node.namespaces.codecs(namespace) or node.codecs.values():
             outgoing.prepare(codec)
         if volatile:
-            outgoing.position = node.namespaces.position(namespace)
-            outgoing.volatile = True
-            members = self._members(node, address)
-            send_volatile(members, outgoing, key)
-            for observer in node.observers:
-                observer.sent(namespace, members, outgoing.event, event)
+            await node.receivers.volatile(self._whom(address), outgoing, key)
             self._relay(node, address, outgoing)
             return None
         if node.backplane.durable or node.backplane.shared:
@@ -111,55 +97,53 @@ class Target:
         seconds (default `settings.call_timeout`).
         """
         node, address = self._bound()
-        if not node.relays:
-            return await ask(node, address, self._members(node, address), event, reply, timeout)
         name, whom = event_name(event, address), self._whom(address)
         limit = node.settings.call_timeout if timeout is None else timeout
-        here = ask(node, address, self._members(node, address), event, reply, limit)
+        ask = node.receivers.call(whom, name, event, reply, limit)
+        if not node.relays:
+            return await ask
         there = [relay.call(whom, name, event, reply, limit) for relay in node.relays]
-        return await all_answers([here, *there], limit)
+        return await all_answers([ask, *there], limit)
 
     async def join(self, *rooms: str) -> int:
-        """Make all of them join rooms; returns how many did, without those who were refused."""
-        node, address = self._bound()
+        """Make all of them join rooms; returns how many did, without those who were refused.
+
+        Those that are away join as well; so it is with `leave` and `disconnect`.
+        """
+        node, whom = self._meant()
         for relay in node.relays:
-            relay.join(self._whom(address), rooms)
-        done = 0
-        for member in self._movable():
-            try:
-                await member.join(*rooms)
-            except EventError:
-                continue
-            done += 1
-        return done
+            relay.join(whom, rooms)
+        return (await node.receivers.do(whom, "join", rooms)).count
 
     async def leave(self, *rooms: str) -> None:
         """Make all of them leave rooms."""
-        node, address = self._bound()
+        node, whom = self._meant()
         for relay in node.relays:
-            relay.leave(self._whom(address), rooms)
-        for member in self._movable():
-            await member.leave(*rooms)
+            relay.leave(whom, rooms)
+        await node.receivers.do(whom, "leave", rooms)
 
     async def disconnect(self, reason: str = "") -> None:
-        """Close their connections for good (4500)."""
-        node, address = self._bound()
+        """Close their connections for good (4500); the sessions of those that are away end."""
+        node, whom = self._meant()
         for relay in node.relays:
-            relay.disconnect(self._whom(address))
-        for member in self._movable():
-            await member.disconnect(reason)
+            relay.disconnect(whom)
+        await node.receivers.do(whom, "disconnect", (), reason)
 
     async def members(self) -> list[str]:
-        """The ids of the connections that an emit would reach."""
-        node, address = self._bound()
-        found = [member.id for member in self._members(node, address)]
+        """The ids of the connections that an emit would reach now, those that are away not."""
+        node, whom = self._meant()
+        found = (await node.receivers.do(whom, "members")).ids
         for relay in node.relays:
-            found += await relay.members(self._whom(address))
+            found += await relay.members(whom)
         return found
 
     async def count(self) -> int:
-        """How many connections an emit would reach."""
-        return len(await self.members())
+        """How many connections an emit would reach now."""
+        node, whom = self._meant()
+        found = (await node.receivers.do(whom, "count")).count
+        for relay in node.relays:
+            found += len(await relay.members(whom))
+        return found
 
     def _relay(self, node: Node, address: Address, outgoing: Outgoing) -> None:
         for relay in node.relays:
@@ -168,12 +152,9 @@ class Target:
     def _whom(self, address: Address) -> Whom:
         return Whom(address.namespace, self._rooms, self._users, self._out)
 
-    def _members(self, node: Node, address: Address) -> Collection[Member]:
-        return node.namespaces[address.namespace].select(self._rooms, self._users, self._out)
-
-    def _movable(self) -> list[_Movable]:
-        # The members of a namespace are connections; this floor only knows them as members.
-        return cast(list[_Movable], list(self._members(*self._bound())))
+    def _meant(self) -> tuple[Node, Whom]:
+        node, address = self._bound()
+        return node, self._whom(address)
 
     def _bound(self) -> tuple[Node, Address]:
         if self._node is None:
@@ -221,23 +202,6 @@ class Emitter(Target):
         """Give an emitter made before start its running node, or take it away at the end."""
         self._node = node
         return self
-
-
-async def ask(
-    node: Node,
-    address: Address,
-    members: Collection[Member],
-    event: Struct,
-    reply: TypeForm[T],
-    timeout: float | None,
-) -> Answers[T]:
-    """Call these; see `Target.call`."""
-    name = event_name(event, address)
-    asked = list(members)
-    limit = node.settings.call_timeout if timeout is None else timeout
-    for observer in node.observers:
-        observer.sent(address.namespace, asked, name, event)
-    return await node.calls.call(address.namespace, asked, name, event, reply, limit)
 
 
 def fill(path: str, values: Mapping[str, str]) -> str:

@@ -8,7 +8,8 @@ GatewrightError
 ├── BridgeError         servers on the other side of a bridge are out of reach
 ├── EmitError           an emit that can never be right: unnamed, undeclared or unbound
 └── EventError          the end of a call that failed; code, message and details go to the caller
-    └── CallTimeout     not every receiver answered an emitted call in time
+    ├── CallTimeout     not every receiver answered an emitted call in time
+    └── RequestTimeout  not every node answered a request in time
 ```
 """
 
@@ -24,6 +25,7 @@ __all__ = [
     "EventError",
     "GatewrightError",
     "NotStartedError",
+    "RequestTimeout",
     "StartupError",
 ]
 
@@ -96,7 +98,8 @@ class EventError(GatewrightError):
 class CallTimeout(EventError):
     """Not every receiver of an emitted call answered in time.
 
-    `answers` holds what did arrive, `missing` the ids of the connections that stayed silent.
+    `answers` holds what did arrive, `missing` the ids of the connections that stayed silent, and
+    `nodes` the nodes that did not even say whom they ask.
     """
 
     def __init__(
@@ -105,12 +108,37 @@ class CallTimeout(EventError):
         answers: Sequence[object],
         errors: Mapping[str, EventError],
         missing: Sequence[str],
+        nodes: Sequence[str] = (),
     ) -> None:
         total = len(answers) + len(errors) + len(missing)
+        silent = f", nor did the nodes {', '.join(nodes)}" if nodes else ""
         super().__init__(
             ErrorCode.TIMEOUT,
-            f"{len(missing)} of {total} receivers did not answer within {timeout:g} s",
+            f"{len(missing)} of {total} receivers did not answer within {timeout:g} s{silent}",
         )
+        self.nodes: list[str] = list(nodes)
         self.answers: list[object] = list(answers)
+        self.errors: dict[str, EventError] = dict(errors)
+        self.missing: list[str] = list(missing)
+
+
+class RequestTimeout(EventError):
+    """Not every node answered a request in time.
+
+    `answers` and `errors` hold, by node, what did arrive; `missing` the nodes that stayed silent.
+    """
+
+    def __init__(
+        self,
+        timeout: float,
+        answers: Mapping[str, object],
+        errors: Mapping[str, EventError],
+        missing: Sequence[str],
+    ) -> None:
+        super().__init__(
+            ErrorCode.TIMEOUT,
+            f"the nodes {', '.join(missing)} did not answer within {timeout:g} s",
+        )
+        self.answers: dict[str, object] = dict(answers)
         self.errors: dict[str, EventError] = dict(errors)
         self.missing: list[str] = list(missing)

@@ -10,6 +10,8 @@ from gatewright.flusher import Flusher
 from gatewright.liveness import Wheel
 from gatewright.observing import Observer
 from gatewright.protocol.codecs import Codec, MsgpackCodec
+from gatewright.protocol.sessions.codecs import SessionCodec
+from gatewright.receivers import Receivers
 from gatewright.relays import Relay
 from gatewright.remote import Remote
 from gatewright.rooms import Namespaces
@@ -60,9 +62,18 @@ class Node:
         self.flusher: Flusher = Flusher(settings.stall, self.observers)
         self.wheel: Wheel = Wheel()
         """Where the heartbeats of all sockets are."""
-        self.calls: Calls = Calls()
         self.remote: Remote = Remote(backplane)
         """The other nodes."""
+        self.calls: Calls = Calls(self.remote, self.codecs)
+        self.receivers: Receivers = Receivers(
+            self.namespaces,
+            self.calls,
+            self.remote,
+            backplane,
+            self.observers,
+            self.states.enc_hook,
+            settings.request_timeout,
+        )
 
     async def start(self) -> None:
         await self.backplane.start(
@@ -71,6 +82,10 @@ class Node:
             mail=self.remote.mail,
             peers=self.remote.peers,
         )
+        if self.backplane.shared:
+            for codec in self.codecs.values():
+                if isinstance(codec, SessionCodec):
+                    codec.mark = self.backplane.node
 
     async def stop(self) -> None:
         self.wheel.stop()

@@ -16,7 +16,7 @@ __all__ = ["Relay", "Whom", "all_answers"]
 T = TypeVar("T")
 
 
-class Whom(Struct, frozen=True):
+class Whom(Struct, frozen=True, array_like=True):
     """Whom an emit is for; see `gatewright.backplane.base.Entry`."""
 
     namespace: str
@@ -59,14 +59,18 @@ async def all_answers(
     answers: list[T] = []
     errors: dict[str, EventError] = {}
     missing: list[str] = []
+    nodes: list[str] = []
+    late = False
     try:
         for task in tasks:
             try:
                 found = await task
-            except CallTimeout as late:
-                answers += late.answers  # type: ignore[arg-type]
-                errors |= late.errors
-                missing += late.missing
+            except CallTimeout as error:
+                late = True
+                answers += error.answers  # type: ignore[arg-type]
+                errors |= error.errors
+                missing += error.missing
+                nodes += error.nodes
             else:
                 answers += found
                 errors |= found.errors
@@ -74,6 +78,6 @@ async def all_answers(
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-    if missing:
-        raise CallTimeout(timeout, answers, errors, missing)
+    if late:
+        raise CallTimeout(timeout, answers, errors, missing, nodes)
     return Answers(answers, errors)

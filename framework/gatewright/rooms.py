@@ -147,7 +147,7 @@ class _Away:
     __slots__ = ("codecs", "members")
 
     def __init__(self) -> None:
-        self.members: dict[str, Codec] = {}
+        self.members: dict[str, tuple[Member, Codec]] = {}
         self.codecs: Counter[Codec] = Counter()
 
 
@@ -184,25 +184,44 @@ class Namespaces:
         away = self._away.get(name)
         return codecs if away is None else {*codecs, *away.codecs}
 
-    def away(self, name: str, member: str, codec: Codec) -> None:
+    def away(self, name: str, member: Member) -> None:
         """A member may return and be told what it missed: encode it for its format too."""
-        self.returned(name, member)
+        self.returned(name, member.id)
         away = self._away.get(name)
         if away is None:
             away = self._away[name] = _Away()
-        away.members[member] = codec
-        away.codecs[codec] += 1
+        away.members[member.id] = member, member.codec
+        away.codecs[member.codec] += 1
 
     def returned(self, name: str, member: str) -> None:
         """A member is back, or will never be."""
         away = self._away.get(name)
-        codec = away.members.pop(member, None) if away is not None else None
-        if away is not None and codec is not None:
+        left = away.members.pop(member, None) if away is not None else None
+        if away is not None and left is not None:
+            codec = left[1]
             away.codecs[codec] -= 1
             if not away.codecs[codec]:
                 del away.codecs[codec]
             if not away.members:
                 del self._away[name]
+
+    def absent(
+        self,
+        name: str,
+        rooms: Collection[str] | None = None,
+        users: Collection[str] | None = None,
+        except_: Collection[str] = (),
+    ) -> list[Member]:
+        """Whom `Namespace.select` would find among those that are away."""
+        away = self._away.get(name)
+        if away is None:
+            return []
+        present = self[name].members
+        return [
+            member
+            for member, _ in away.members.values()
+            if member.id not in present and _meant(member, rooms, users, except_)
+        ]
 
     def here(self, name: str, member: Member) -> bool:
         """Whether a member is on this node, and not away."""
@@ -330,6 +349,23 @@ def send_volatile(members: Collection[Member], outgoing: Outgoing, key: str | No
     """The same for an event that may be lost, outside the sequence."""
     for member in members:
         member.outbox.push_volatile(outgoing.frame(member.codec), key)
+
+
+def _meant(
+    member: Member,
+    rooms: Collection[str] | None,
+    users: Collection[str] | None,
+    except_: Collection[str],
+) -> bool:
+    """Whether a member is among the receivers of an emit; by what it is in, and not by an index."""
+    joined = member.joined
+    if any(room in joined or room == member.id for room in except_):
+        return False
+    if rooms is None and users is None:
+        return True
+    if any(room in joined or room == member.id for room in rooms or ()):
+        return True
+    return member.user is not None and member.user in (users or ())
 
 
 def _discard(index: dict[str, dict[str, Member]], key: str, member: str) -> None:

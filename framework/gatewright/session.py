@@ -239,6 +239,7 @@ class Session:
             self._node.namespaces.exit(connection.namespace, connection)
             if kept:
                 connection.joined.update(rooms)
+                self._node.namespaces.away(connection.namespace, connection)
             else:
                 connection.ended = True
             if self.ledger is not None and (busy := self._lanes.busy):

@@ -76,6 +76,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     call_timeout: Seconds = 10.0
     """Calls that the server makes to clients, unless `call(timeout=…)` says otherwise."""
 
+    request_timeout: Seconds = 15.0
+    """Requests to other nodes; one that dies is known to be dead before, and not waited for."""
+
     finish_timeout: Seconds = 10.0
     """How long handlers and hooks may go on after their connection is lost or the app stops."""
 

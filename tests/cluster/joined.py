@@ -333,7 +333,9 @@ class Joined(Backplane):
         return seq
 
     async def position(self, namespace: str) -> Position:
-        return self._sequences.position(namespace)
+        position = self._sequences.position(namespace)
+        await self.lane.arrived()
+        return position
 
     async def open(self, namespace: str, id: str, key: bytes, user: str | None) -> Position:
         position = self._sequences.open(namespace, id, key, user)

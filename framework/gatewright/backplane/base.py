@@ -185,7 +185,8 @@ def ignore(*_: object) -> None:
 class Backplane(ABC):
     """Carries sequences and memberships, keeps sessions; `Memory` is the one of a single process.
 
-    What `open` and `resume` return comes after all that the lane was told before their moment.
+    What `open`, `resume`, `mark` and `position` return comes after all that the lane was told
+    before their moment; after `mark` it has told the marker too, if the namespace is followed.
     Sessions are named by namespace and id. What is asked for one that has ended does nothing.
     """
 

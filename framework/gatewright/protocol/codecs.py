@@ -60,6 +60,10 @@ class Codec(Protocol):
     """Whether volatile events, which have none of their own, carry the last one."""
     resends: bool
     """Whether its clients know calls that they are asked again."""
+    calls_after: int
+    """What ids of calls to its clients are counted from. An answer that comes late, at another node
+    or after a restart, must not be taken for another call's: where only numbers can be ids, each
+    process begins elsewhere (rule R13)."""
     null: Data
     empty: Data
 
@@ -112,6 +116,7 @@ class EnvelopeCodec(ABC):
     positioned = False
     positions_volatile = False
     resends = False
+    calls_after = 0
     null: Data
     empty: Data
 

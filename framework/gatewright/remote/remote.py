@@ -59,8 +59,8 @@ class Question:
         close: Callable[["Question"], None],
     ) -> None:
         self.waiting: set[str] = set(nodes)
-        self.part = part
-        self.end = end
+        self.part: Callable[[str, Raw], None] = part
+        self.end: Callable[[str, Raw | Exception], None] = end
         self._close = close
 
     def ended(self, node: str, answer: Raw | Exception) -> None:

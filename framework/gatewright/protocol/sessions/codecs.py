@@ -48,27 +48,34 @@ class SessionCodec(EnvelopeCodec):
     positioned = True
     positions_volatile = False
     resends = True
-    _mark: str
+    mark: str
+    """What the ids of this process's calls carry: the name of its node, where there are several."""
 
     def event(self, namespace: str, event: str, data: Any, call_id: int | None) -> Frame:
         if call_id is not None:
-            return self.encode(_Call(event, data, f"{call_id}.{self._mark}"))
+            return self.encode(_Call(event, data, f"{call_id}.{self.mark}"))
         return super().event(namespace, event, data, None)
+
+    def call(self, event: str, data: Any, id: str) -> Frame:
+        """A call of another node, which has given it this id."""
+        return self.encode(_Call(event, data, id))
 
     def control(self, frame: Struct) -> Frame:
         """A control frame."""
         return self.encode(frame)
 
     def _read(self, envelope: Envelope) -> SessionEnvelope:
-        """Give an answer the id that its call has here."""
+        """Give an answer the id that its call has here; to another node's call it stays a text."""
         assert isinstance(envelope, SessionEnvelope)
         id = envelope.id
         if id is UNSET:
             return envelope
         if envelope.event is UNSET and envelope.op is UNSET:
             number, _, mark = id.partition(".") if isinstance(id, str) else ("", "", "")
-            mine = mark == self._mark and number.isascii() and number.isdigit()
-            envelope.id = int(number) if mine and len(number) <= 16 else NOBODY
+            if not (number.isascii() and number.isdigit() and len(number) <= 16):
+                envelope.id = NOBODY
+            elif mark == self.mark:
+                envelope.id = int(number)
         elif isinstance(id, str):
             raise FrameError("Expected `int`, got `str` - at `$.id`")
         return envelope
@@ -86,7 +93,7 @@ class SessionJsonCodec(SessionCodec, JsonCodec):
         mark: str | None = None,
     ) -> None:
         super().__init__(dec_hook, enc_hook)
-        self._mark = mark or new_mark()
+        self.mark = mark or new_mark()
         self._envelope = msgspec.json.Decoder(SessionEnvelope).decode
 
     def envelope(self, message: str | bytes) -> Envelope:
@@ -110,7 +117,7 @@ class SessionMsgpackCodec(SessionCodec, MsgpackCodec):
         mark: str | None = None,
     ) -> None:
         super().__init__(dec_hook, enc_hook)
-        self._mark = mark or new_mark()
+        self.mark = mark or new_mark()
         self._envelope = msgspec.msgpack.Decoder(SessionEnvelope).decode
 
     def envelope(self, message: str | bytes) -> Envelope:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from secrets import randbelow
 from typing import Any
 
 import msgspec
@@ -39,6 +40,8 @@ class SocketIOCodec:
         offsets: bool = False,
     ) -> None:
         self.positioned = offsets
+        # Some clients have 31 bits for an id.
+        self.calls_after: int = randbelow(2**30) if offsets else 0
         self._dec_hook = dec_hook
         self._enc_hook = enc_hook
         self._encode = msgspec.json.Encoder(enc_hook=enc_hook).encode
@@ -69,7 +72,8 @@ class SocketIOCodec:
 
     def event(self, namespace: str, event: str, data: Any, call_id: int | None) -> Frame:
         arguments = arguments_of(data)
-        return self._packet(2, namespace, call_id, (event, *arguments))
+        id = None if call_id is None else call_id + self.calls_after
+        return self._packet(2, namespace, id, (event, *arguments))
 
     def positioned_event(
         self, namespace: str, event: str, data: Any, frame: Frame, position: Position

@@ -1,6 +1,7 @@
 """The same packets as `socket.io-msgpack-parser` has them: each one map of MessagePack."""
 
 from collections.abc import Callable, Sequence
+from secrets import randbelow
 from typing import Any
 
 import msgspec
@@ -87,6 +88,8 @@ class SocketIOMsgpackCodec:
         offsets: bool = False,
     ) -> None:
         self.positioned = offsets
+        # Some clients have 31 bits for an id.
+        self.calls_after: int = randbelow(2**30) if offsets else 0
         self._dec_hook = dec_hook
         self._encode = msgspec.msgpack.Encoder(enc_hook=enc_hook).encode
 
@@ -100,7 +103,8 @@ class SocketIOMsgpackCodec:
         return data
 
     def event(self, namespace: str, event: str, data: Any, call_id: int | None) -> Frame:
-        return self._frame(PacketType.EVENT, namespace, [event, *arguments_of(data)], call_id)
+        id = None if call_id is None else call_id + self.calls_after
+        return self._frame(PacketType.EVENT, namespace, [event, *arguments_of(data)], id)
 
     def positioned_event(
         self, namespace: str, event: str, data: Any, frame: Frame, position: Position
