@@ -7,6 +7,7 @@ be told when to come back have to be told before.
 import asyncio
 import functools
 import logging
+import multiprocessing
 import signal
 import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -113,9 +114,11 @@ class HeldSignals:
     def _echo(self, number: int) -> bool:
         """Whether a further signal is none of somebody who has lost patience.
 
-        Ctrl+C reaches a supervisor and its workers alike; then the one stops the others.
+        Ctrl+C reaches a supervisor and its workers alike, and so does the SIGTERM with which
+        systemd stops a service; then the one stops the others.
         """
-        return number == signal.SIGTERM and self._came[0] == signal.SIGINT
+        supervised = multiprocessing.parent_process() is not None and len(self._came) == 2
+        return number == signal.SIGTERM and (self._came[0] == signal.SIGINT or supervised)
 
     def _ended(self, _: "asyncio.Task[None]") -> None:
         if all(task.done() for task in self._tasks.values()):

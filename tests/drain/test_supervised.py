@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.behaviours.wire import opened
-from tests.drain.programs import GOODBYE, OURS, STOCK, Program, program
+from tests.drain.programs import GOODBYE, OURS, STOCK, Program, begin, program
 
 pytestmark = pytest.mark.anyio
 
@@ -72,4 +72,17 @@ async def test_ctrl_c_for_a_group_of_processes_is_one_end() -> None:
             assert await plain.closed() == GOODBYE
         assert await server.ended() == 0
         server.in_order("/chat left 1012", "/chat ended", "/chat stopped", "stock closed")
+        await nothing_left(server)
+
+
+async def test_a_stop_for_all_processes_of_a_service_is_one_end() -> None:
+    async with program("alone", "--workers", "2", finish=2) as server:
+        await server.says("Application startup complete", 2)
+        async with opened(f"{server.url.ws}/chat") as plain:
+            await begin(plain, "hold", server, "holding")
+            # systemd sends it to all of them, and the supervisor stops its workers besides.
+            os.killpg(server.launched.process.pid, signal.SIGTERM)
+            assert await plain.closed() == GOODBYE
+        assert await server.ended() == 0
+        server.in_order("Terminated child", "/chat left 1012", "Shutting down", "stock closed")
         await nothing_left(server)
