@@ -11,9 +11,13 @@ What a block has to be is decided by its language, and a language without a rule
 - `html`: a page, shown in Chromium as if that server had it.
 - `jsonc`: a conversation in frames, replayed on a real connection (`conversations.py`).
 - `http`: a request to the served `app`, and the response it must get (`requests.py`).
-- `console`: commands, each checked for what it is (`commands.py`).
+- `console`: commands, each checked for what it is (`commands.py`); one that ends with `# fails`
+  does, and says what stands in the block after it.
+- `ini`, `dockerfile`, `yaml`: a unit of systemd, an image, a Compose file; what is ours in them is
+  run, without systemd and Docker (`serving.py`).
 - `text`: what the block before it prints, logs or raises; `…` stands for anything.
-- `nginx`, `caddy`: a proxy's configuration, run by `test_proxies.py`.
+- `nginx`, `caddy`: a proxy's configuration, run by `test_proxies.py`; one with a title belongs to
+  the page's Compose file.
 - `dart`, `java`, `swift`: clients that cannot be run here, on socketio.md only, which says so.
 - `ts`: on client-javascript.md a program that has the right types; on pages named `coming-from-…`
   code of others, shown for comparison.

@@ -1,6 +1,5 @@
 """Checks the commands of `console` blocks: lines that begin with `$ `."""
 
-import configparser
 import os
 import re
 import shlex
@@ -9,14 +8,17 @@ import sys
 import tomllib
 from pathlib import Path
 
-from gatewright import Settings
-from tests._support.server import ROOT, launch
+from tests._support.server import ROOT
+from tests.docs import serving
 from tests.docs.markdown import Block
 
-__all__ = ["check_commands", "check_unit"]
+__all__ = ["FAILS", "check_commands"]
+
+FAILS = "# fails"
+"""How a command ends that does, with what it says in the block after it."""
 
 
-def check_commands(block: Block, folder: Path) -> None:
+def check_commands(block: Block, folder: Path, output: str | None) -> None:
     """Run or check each command; `folder` holds the page's titled files."""
     for line in block.code.splitlines():
         assert line.startswith("$ "), f"{block}: expected a command after '$ ', got {line!r}"
@@ -29,27 +31,15 @@ def check_commands(block: Block, folder: Path) -> None:
             case ["pip", "install", *targets]:
                 for target in targets:
                     _check_install(target, block)
-            case ["uvicorn", target, *options]:
-                _serve([*_without_port(options)], target, folder)
+            case ["gatewright", "run", *_] if line.endswith(FAILS):
+                assert output is not None, f"{block}: say in a text block what it says"
+                serving.fail(command[0], command[1:], folder, output, block)
+            case ["uvicorn", *_] | ["gatewright", "run", *_]:
+                serving.serve(command[0], command[1:], folder)
             case ["pytest", *options]:
                 _test(options, folder, block)
             case _:
                 raise AssertionError(f"{block}: no rule says how to check {line!r}")
-
-
-def check_unit(block: Block, folder: Path) -> None:
-    """Run what a unit of systemd starts, and see that systemd is more patient than the server."""
-    unit = configparser.ConfigParser(interpolation=None)
-    unit.optionxform = str  # type: ignore[assignment, method-assign]
-    unit.read_string(block.code, source=str(block))
-    assert set(unit) == {"DEFAULT", "Unit", "Service", "Install"}, f"{block}: {set(unit)}"
-    program, target, *options = shlex.split(unit["Service"]["ExecStart"])
-    assert Path(program).is_absolute(), f"{block}: systemd wants the whole path of {program!r}"
-    assert Path(program).name == "uvicorn", f"{block}: no rule says how to check {program!r}"
-    _serve(_without_port(options), target, folder)
-    graceful = int(options[options.index("--timeout-graceful-shutdown") + 1])
-    longest = 4 * Settings().finish_timeout + graceful
-    assert int(unit["Service"]["TimeoutStopSec"]) > longest, f"{block}: it may take {longest} s"
 
 
 def _check_install(target: str, block: Block) -> None:
@@ -59,19 +49,6 @@ def _check_install(target: str, block: Block) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     for extra in (match[1] or "").split(","):
         assert not extra or extra in project["optional-dependencies"], f"{block}: extra {extra!r}"
-
-
-def _without_port(options: list[str]) -> list[str]:
-    if "--port" not in options:
-        return options
-    place = options.index("--port")
-    return options[:place] + options[place + 2 :]
-
-
-def _serve(options: list[str], target: str, folder: Path) -> None:
-    command = [sys.executable, "-m", "uvicorn", target, "--app-dir", str(folder), "--port", "0"]
-    with launch([*command, *options]):
-        pass  # it printed its address: module, options and lifespan are good
 
 
 def _test(options: list[str], folder: Path, block: Block) -> None:

@@ -15,12 +15,13 @@ from typing import Any
 from starlette.types import ASGIApp
 
 from tests._support.server import Url, serve
-from tests.docs.commands import check_commands, check_unit
+from tests.docs.commands import FAILS, check_commands
 from tests.docs.conversations import replay
 from tests.docs.markdown import Block
 from tests.docs.outputs import check_output
 from tests.docs.programs import ADDRESS, check_types, run_in_browser, run_in_node, run_in_python
 from tests.docs.requests import exchange
+from tests.docs.serving import check_caddyfile, check_compose, check_dockerfile, check_unit
 
 __all__ = ["Page"]
 
@@ -68,11 +69,13 @@ class Page:
                 async with self._served() as url:
                     await exchange(block, url)
             case "console":
-                check_commands(block, self._folder)
+                check_commands(block, self._folder, output)
             case "ini":
                 check_unit(block, self._folder)
             case "text":
-                known = before is not None and before.language in {"python", "js", "html"}
+                known = before is not None and (
+                    before.language in {"python", "js", "html"} or before.code.endswith(FAILS)
+                )
                 assert known, f"{block}: a text block is the output of the program before it"
             case "ts" if block.page.name == _TYPED:
                 await check_types(block, self._folder)
@@ -83,10 +86,20 @@ class Page:
             case "dart" | "java" | "swift":
                 name = block.page.name
                 assert name == _FOREIGN, f"{block}: {block.language} belongs to {_FOREIGN} only"
+            case "dockerfile":
+                check_dockerfile(block, self._folder)
+            case "yaml":
+                check_compose(block, self._titled("Dockerfile"), self._folder)
+            case "caddy" if block.title is not None:
+                check_caddyfile(block, self._titled("compose.yaml"))
             case "nginx" | "caddy":
                 pass  # test_proxies.py
             case language:
                 raise AssertionError(f"{block}: no rule says how to check {language!r}")
+
+    def _titled(self, title: str) -> Block:
+        (found,) = [block for block in self._blocks if block.title == title]
+        return found
 
     @contextlib.asynccontextmanager
     async def _served(self) -> AsyncGenerator[Url]:
