@@ -28,6 +28,8 @@ class _Letter(Struct, array_like=True, frozen=True):
     sender: str
     kind: Kind
     message: bytes = b""
+    others: dict[str, float] = {}
+    """Who else lives, and for how many seconds it has been silent."""
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -52,7 +54,7 @@ class Peers:
         return self._heard.keys()
 
     async def start(self) -> None:
-        """Make itself known; the others answer, each in its time."""
+        """Make itself known; the first answer tells who else lives."""
         await self._say("new")
         self._run(self._keep_saying())
         self._run(self._look())
@@ -94,6 +96,10 @@ class Peers:
             self._heard[letter.sender] = self._now()
             self._tell(letter.sender, alive=True)
         self._heard[letter.sender] = self._now()
+        for node, silent in letter.others.items():
+            if node != self._node and node not in self._heard:
+                self._heard[node] = self._now() - silent
+                self._tell(node, alive=True)
         if letter.kind == "mail":
             try:
                 self._mail(letter.sender, letter.message)
@@ -110,12 +116,14 @@ class Peers:
         except Exception:
             logger.exception("node %s", node)
 
-    async def _say(self, kind: Kind, node: str | None = None) -> None:
-        await self._log.send(_encode(_Letter(self._node, kind)), node)
+    async def _say(self, kind: Kind) -> None:
+        await self._log.send(_encode(_Letter(self._node, kind)))
 
     async def _answer(self, node: str) -> None:
+        now = self._now()
+        others = {each: now - at for each, at in self._heard.items() if each != node}
         try:
-            await self._say("alive", node)
+            await self._log.send(_encode(_Letter(self._node, "alive", others=others)), node)
         except Unreachable:
             # It hears of this node when it says so the next time.
             logger.debug("node %s could not be answered", node)
