@@ -95,6 +95,27 @@ def draw(
             fix="Pass the classes under @gateway.",
         )
     known = read_authenticate(authenticate, TABLE)
+    namespaces = _namespaces(gateways, hooked=hooked)
+    blueprint = Blueprint(
+        namespaces,
+        read_guards(guards, "Gatewright(guards=…)", (), Allowed.OPENING),
+        read_interceptors(interceptors, "Gatewright(interceptors=…)"),
+        read_catchers(errors, "Gatewright(errors=…)"),
+        known,
+    )
+    for parameter, where in _parameters(blueprint):
+        if parameter.source is Source.PRINCIPAL:
+            _check_principal(parameter, where, known)
+    return blueprint
+
+
+def templates(gateways: Sequence[type]) -> dict[str, Template]:
+    """The namespaces of gateways and what they emit, for who does not run them."""
+    gateways = listed(gateways, "emitting", "gateways")
+    return {path: each.template for path, each in _namespaces(gateways, hooked=True).items()}
+
+
+def _namespaces(gateways: Sequence[type], *, hooked: bool) -> dict[str, NamespaceBlueprint]:
     by_path: dict[str, list[GatewayBlueprint]] = {}
     for cls in gateways:
         one = _gateway(read_gateway(cls, TABLE, hooked=hooked))
@@ -108,18 +129,7 @@ def draw(
             )
         there.append(one)
     _check_paths(by_path)
-    namespaces = {path: _namespace(path, several) for path, several in by_path.items()}
-    blueprint = Blueprint(
-        namespaces,
-        read_guards(guards, "Gatewright(guards=…)", (), Allowed.OPENING),
-        read_interceptors(interceptors, "Gatewright(interceptors=…)"),
-        read_catchers(errors, "Gatewright(errors=…)"),
-        known,
-    )
-    for parameter, where in _parameters(blueprint):
-        if parameter.source is Source.PRINCIPAL:
-            _check_principal(parameter, where, known)
-    return blueprint
+    return {path: _namespace(path, several) for path, several in by_path.items()}
 
 
 def _gateway(gateway: Gateway) -> GatewayBlueprint:

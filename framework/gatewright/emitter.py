@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from typing import Literal, Self, cast, overload
+from typing import Any, Literal, Self, cast, overload
 from urllib.parse import quote
 
 from msgspec import Struct
@@ -10,16 +10,24 @@ from typing_extensions import TypeForm, TypeVar
 
 from gatewright.backplane.base import Entry
 from gatewright.calls import Answers
-from gatewright.errors import EmitError, NotStartedError
+from gatewright.declare.events import check_event_name
+from gatewright.errors import EmitError, NotStartedError, StartupError
 from gatewright.node import Address, Node
 from gatewright.protocol.outgoing import Outgoing
 from gatewright.relays import Whom, all_answers
 
-__all__ = ["Emitter", "Target", "event_name", "fill"]
+__all__ = ["Emitter", "Named", "Target", "event_name", "fill"]
 
 _PARAMETER = re.compile(r"{([^{}]*)}")
 
 T = TypeVar("T")
+
+
+class Named(Struct, frozen=True):
+    """An event of a program that has no class for it: its name, and data of builtin types."""
+
+    event: str
+    data: Any = None
 
 
 class Target:
@@ -72,7 +80,8 @@ class Target:
         """
         node, address = self._bound()
         namespace = address.namespace
-        outgoing = Outgoing(event_name(event, address), event, namespace=namespace)
+        data = event.data if isinstance(event, Named) else event
+        outgoing = Outgoing(event_name(event, address), data, namespace=namespace)
         # Encoded before it is sent: what cannot be encoded fails here, with the emitter, and in
         # every format or in none.
         for codec in node.namespaces.codecs(namespace) or node.codecs.values():
@@ -165,7 +174,7 @@ class Target:
             known = ", ".join(sorted(self._node.templates))
             raise EmitError(
                 "expected an emitter bound to a namespace, got an unbound one; "
-                f"bind it first: emitter.of(namespace), one of {known}"
+                f"bind it first: emitter.of(namespace){known and f', one of {known}'}"
             )
         return self._node, self._address
 
@@ -211,6 +220,8 @@ def fill(path: str, values: Mapping[str, str]) -> str:
 
 def event_name(event: object, address: Address) -> str:
     """The name of an event that may be emitted here; raises `EmitError` for any other."""
+    if isinstance(event, Named):
+        return _named(event, address)
     kind = type(event)
     name = getattr(kind, "__event__", None)
     if name is None:
@@ -218,10 +229,24 @@ def event_name(event: object, address: Address) -> str:
             f"expected an Event with a name, got {kind.__name__}; "
             f'declare it as: class {kind.__name__}(Event, event="…")'
         )
-    if kind not in address.emits:
+    if address.emits is not None and kind not in address.emits:
         listed = ", ".join(sorted(each.__name__ for each in address.emits)) or "nothing"
         raise EmitError(
             f"{address.namespace}: expected one of its declared events ({listed}), got "
             f"{kind.__name__}; add it: @gateway(…, emits=[{kind.__name__}])"
         )
     return cast(str, name)
+
+
+def _named(event: Named, address: Address) -> str:
+    try:
+        check_event_name(event.event, "the event")
+    except StartupError as error:
+        raise EmitError(f"expected {error.expected}, got {error.got}") from None
+    names = {getattr(kind, "__event__", None) for kind in address.emits or ()}
+    if address.emits is not None and event.event not in names:
+        raise EmitError(
+            f"{address.namespace}: expected one of its declared events "
+            f"({', '.join(sorted(filter(None, names)))}), got {event.event!r}"
+        )
+    return event.event

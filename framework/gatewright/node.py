@@ -21,18 +21,21 @@ __all__ = ["Address", "Node", "Template"]
 
 
 class Template(Struct, frozen=True):
-    """A namespace as declared: its path with `{parameters}`, and what may be emitted there."""
+    """A namespace as declared: its path with `{parameters}`, and what may be emitted there.
+
+    None is anything, where declarations are not at hand.
+    """
 
     path: str
     parameters: tuple[str, ...]
-    emits: frozenset[type]
+    emits: frozenset[type] | None
 
 
 class Address(Struct, frozen=True):
     """One concrete namespace and what may be emitted there."""
 
     namespace: str
-    emits: frozenset[type]
+    emits: frozenset[type] | None
 
 
 class Node:

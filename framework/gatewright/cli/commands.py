@@ -7,7 +7,7 @@ import click
 
 __all__ = ["gatewright"]
 
-COMMANDS: Final = ("run",)
+COMMANDS: Final = ("emit", "run")
 
 
 class Commands(click.Group):
