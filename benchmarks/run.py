@@ -13,8 +13,9 @@ from typing import Any
 
 from harness import generator
 from harness.goals import GOALS, goals_of
+from harness.nodes import RunningNodes, redis_missing
 from harness.peers import CATALOGUE, HERE, Server
-from harness.processes import GENERATOR_CORE, RunningServer, ServerError
+from harness.processes import GENERATOR_CORE, ServerError
 from harness.report import Results, Run, markdown
 from harness.versions import versions
 from harness.workloads import WORKLOADS, Workload
@@ -81,12 +82,11 @@ def measure(server: Server, workload: Workload, seconds: float, tries: int) -> d
     """The least disturbed of up to `tries` runs, each against a fresh process."""
     best: dict[str, Any] | None = None
     for _ in range(tries):
-        log = HERE / "build" / f"{server.name}.log"
-        with RunningServer(server, log) as running:
+        with RunningNodes(server, workload.nodes, HERE / "build") as running:
             try:
                 measured = generator.run(server, running, workload, seconds)
             except generator.LoadError as error:
-                raise ServerError(f"{error}\n{running.log_tail()}".strip()) from error
+                raise ServerError(f"{error}\n{running.log_tails()}".strip()) from error
         if best is None or measured["foreign"] < best["foreign"]:
             best = measured
         if best["foreign"] <= NOISE:
@@ -105,10 +105,14 @@ def main() -> int:
     found = versions()
     print(", ".join(f"{name} {version}" for name, version in found.items()))
     servers = available(chosen.servers)
+    workloads = [WORKLOADS[name] for name in chosen.workloads]
+    if (reason := redis_missing()) and any(workload.nodes > 1 for workload in workloads):
+        print(f"workloads of several nodes are left out: {reason}")
+        workloads = [workload for workload in workloads if workload.nodes == 1]
     runs: list[Run] = []
     failures: list[str] = []
     for turn in range(1, chosen.rounds + 1):
-        for workload in (WORKLOADS[name] for name in chosen.workloads):
+        for workload in workloads:
             # All servers in turn, so that those that are compared run within a minute.
             for server in servers:
                 if server.name not in workload.servers:
@@ -149,8 +153,8 @@ def main() -> int:
             print(f"goal missed: {sentence}")
         if missed:
             return 1
-        workloads = ", ".join(dict.fromkeys(goal.workload for goal in goals))
-        print(f"every goal of {workloads} is reached")
+        reached = ", ".join(dict.fromkeys(goal.workload for goal in goals))
+        print(f"every goal of {reached} is reached")
         if any(run.measured["foreign"] > NOISE for run in runs):
             print("but other processes disturbed some runs (see Doubts): repeat before quoting it")
     return 1 if failures else 0

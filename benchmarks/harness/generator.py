@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .nodes import RunningNodes, Use
 from .peers import HERE, Server
-from .processes import GENERATOR_CORE, SERVER_CORE, RunningServer, core_busy_seconds, on_core
+from .processes import GENERATOR_CORE, SERVER_CORE, core_busy_seconds, on_core
 from .workloads import Workload
 
 SOURCES = HERE / "load"
@@ -39,30 +40,45 @@ class Clock:
     """CPU seconds used so far, to be compared with a later reading."""
 
     at: float
-    server: float
+    use: Use
+    redis_messages: int
     server_core: float
     generator_core: float
 
     @classmethod
-    def read(cls, running: RunningServer) -> Clock:
+    def read(cls, running: RunningNodes) -> Clock:
         return cls(
             time.monotonic(),
-            running.cpu_seconds(),
+            running.cpu(),
+            running.redis_messages(),
             core_busy_seconds(SERVER_CORE),
             core_busy_seconds(GENERATOR_CORE),
         )
 
 
+def held(running: RunningNodes, workload: Workload) -> dict[str, float]:
+    """CPU time per second and connection in microseconds, while nobody says anything."""
+    before = running.cpu()
+    time.sleep(workload.hold)
+    use = running.cpu().since(before)
+    seconds = workload.hold * workload.connections
+    return {
+        "held_us": round(use.servers / seconds * 1e6, 3),
+        "redis_held_us": round(use.redis / seconds * 1e6, 3),
+    }
+
+
 def run(
-    server: Server, running: RunningServer, workload: Workload, seconds: float
+    server: Server, running: RunningNodes, workload: Workload, seconds: float
 ) -> dict[str, Any]:
     """Measures once.
 
     `foreign` is the larger share of the two cores that other processes took meanwhile,
-    `cpu_us` the server's CPU time per message in microseconds.
+    `cpu_us` the CPU time of all the server's nodes per message in microseconds, `redis_us` that of
+    the Redis between them.
     """
-    command = [str(BINARY), workload.kind, str(running.port), server.path, server.dialect]
-    memory_before = running.resident_kib()
+    command = [str(BINARY), workload.kind, running.ports, server.path, server.dialect]
+    memory_before = running.resident()
     with on_core(GENERATOR_CORE):
         load = subprocess.Popen(
             [*command, *workload.arguments(seconds)],
@@ -85,20 +101,31 @@ def run(
             after = Clock.read(running)
             measured: dict[str, Any] = json.loads(line)
             if workload.kind == "idle":
-                grown = running.settled_kib() - memory_before
-                measured["kib_per_connection"] = round(grown / workload.connections, 2)
+                grown = running.settled().since(memory_before)
+                measured["kib_per_connection"] = round(grown.servers / workload.connections, 2)
+                measured["redis_kib_per_connection"] = round(grown.redis / workload.connections, 2)
+                if workload.hold:
+                    measured.update(held(running, workload))
             load.stdin.close()
         except BaseException:
             load.kill()
             raise
     passed = after.at - before.at
-    server_cpu = (after.server - before.server) / passed
+    use = after.use.since(before.use)
+    server_cpu, redis_cpu = use.servers / passed, use.redis / passed
     generator_cpu = measured["generator_cpu"]
     foreign = max(
-        (after.server_core - before.server_core) / passed - server_cpu,
+        (after.server_core - before.server_core) / passed - server_cpu - redis_cpu,
         (after.generator_core - before.generator_core) / passed - generator_cpu,
     )
     measured["server_cpu"] = round(server_cpu, 3)
     measured["cpu_us"] = round(server_cpu / measured["rate"] * 1e6, 2)
+    if workload.nodes > 1:
+        measured["node_cpu"] = [round(seconds / passed, 4) for seconds in use.nodes]
+        measured["redis_cpu"] = round(redis_cpu, 4)
+        measured["redis_messages"] = after.redis_messages - before.redis_messages
+        measured["redis_us"] = round(redis_cpu / measured["rate"] * 1e6, 2)
+        measured["per_cpu_second"] = round(measured["rate"] / server_cpu)
+        measured["per_cpu_second_with_redis"] = round(measured["rate"] / (server_cpu + redis_cpu))
     measured["foreign"] = round(max(foreign, 0), 3)
     return measured

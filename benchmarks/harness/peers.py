@@ -19,13 +19,15 @@ class Server:
     name: str
     title: str
     command: tuple[str, ...]
-    """`{port}` is filled in; the port is in the environment too, as PORT."""
+    """`{port}` is filled in."""
     dialect: str = "calls"
     path: str = "/ws"
     imports: str = ""
     """What Python must be able to import for it, as one statement."""
     files: tuple[tuple[Path, str], ...] = field(default=())
     """What must have been built for it, each with the way to build it."""
+    environment: tuple[tuple[str, str], ...] = ()
+    """Beside PORT, and the URL of a Redis where it is one of several nodes."""
 
     def missing(self) -> str | None:
         """Says in one sentence what keeps it from running here; None: it can run."""
@@ -57,6 +59,7 @@ def uvicorn(application: str) -> tuple[str, ...]:
 
 GATEWRIGHT = "gatewright"
 GATEWRIGHT_WS = "gatewright-ws"
+GATEWRIGHT_V1 = "gatewright-v1"
 GATEWRIGHT_MOUNTED = "gatewright-mounted"
 GATEWRIGHT_SIO = "gatewright-sio"
 GATEWRIGHT_SIO_WS = "gatewright-sio-ws"
@@ -64,6 +67,7 @@ STARLETTE = "starlette"
 SOCKETIO = "python-socketio"
 NEST = "nestjs"
 NODE_SOCKETIO = "node-socketio"
+NODE_SHARDED = "node-socketio-sharded"
 
 CATALOGUE = {
     server.name: server
@@ -78,6 +82,13 @@ CATALOGUE = {
             GATEWRIGHT_WS,
             "gatewright, its own `ws=` class",
             (sys.executable, str(SERVERS / "own_protocol.py"), "gatewright_bench:app"),
+            imports="from gatewright.server import WebSocketProtocol; import uvicorn",
+        ),
+        Server(
+            GATEWRIGHT_V1,
+            "gatewright, `gw.v1`, its own `ws=` class",
+            (sys.executable, str(SERVERS / "own_protocol.py"), "gatewright_bench:app"),
+            dialect="gw",
             imports="from gatewright.server import WebSocketProtocol; import uvicorn",
         ),
         Server(
@@ -133,6 +144,15 @@ CATALOGUE = {
             dialect="socketio",
             path=SOCKETIO_PATH,
             files=(built(NODE_SOCKETIO_PEER / "node_modules", "npm ci"),),
+        ),
+        Server(
+            NODE_SHARDED,
+            "Node's socket.io, sharded adapter",
+            ("node", str(NODE_SOCKETIO_PEER / "main.js")),
+            dialect="socketio",
+            path=SOCKETIO_PATH,
+            files=(built(NODE_SOCKETIO_PEER / "node_modules", "npm ci"),),
+            environment=(("ADAPTER", "sharded"),),
         ),
     )
 }

@@ -1,4 +1,4 @@
-"""Starting a server on its own core and reading what it uses from /proc (Linux only)."""
+"""Starting processes on a core and reading what they use from /proc (Linux only)."""
 
 from __future__ import annotations
 
@@ -7,13 +7,11 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
-
-from .peers import Server
 
 SERVER_CORE = 0
 GENERATOR_CORE = 1
@@ -43,17 +41,22 @@ def free_port() -> int:
         return port
 
 
-class RunningServer:
-    """One server process, from listening to ended."""
+class RunningProcess:
+    """One process on the servers' core, from listening to ended.
 
-    def __init__(self, server: Server, log: Path) -> None:
+    `{port}` is filled in in its command; the port is in its environment too, as PORT.
+    """
+
+    def __init__(self, command: Sequence[str], log: Path, environment: Mapping[str, str]) -> None:
         self.port = free_port()
         self._log = log
-        command = [part.format(port=self.port) for part in server.command]
-        environment = {**os.environ, "PORT": str(self.port), "NODE_ENV": "production"}
         with log.open("wb") as output, on_core(SERVER_CORE):
             self._process = subprocess.Popen(
-                command, env=environment, stdout=output, stderr=output, start_new_session=True
+                [part.format(port=self.port) for part in command],
+                env={**os.environ, "PORT": str(self.port), **environment},
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
             )
         self.pid = self._process.pid
 
@@ -111,17 +114,6 @@ class RunningServer:
             if line.startswith("VmRSS:"):
                 return int(line.split()[1])
         raise ServerError(f"it has ended:\n{self.log_tail()}")
-
-    def settled_kib(self) -> int:
-        """Resident memory once it has stopped moving (by more than 0.2 % in half a second)."""
-        now = self.resident_kib()
-        for _ in range(20):
-            before = now
-            time.sleep(0.5)
-            now = self.resident_kib()
-            if abs(now - before) <= before * 0.002:
-                break
-        return now
 
 
 def core_busy_seconds(core: int) -> float:

@@ -13,11 +13,15 @@ from .peers import (
     GATEWRIGHT_MOUNTED,
     GATEWRIGHT_SIO,
     GATEWRIGHT_SIO_WS,
+    GATEWRIGHT_V1,
     GATEWRIGHT_WS,
 )
 from .workloads import WORKLOADS, Workload
 
-OURS = (GATEWRIGHT, GATEWRIGHT_WS, GATEWRIGHT_MOUNTED, GATEWRIGHT_SIO, GATEWRIGHT_SIO_WS)
+OURS = (
+    *(GATEWRIGHT, GATEWRIGHT_WS, GATEWRIGHT_V1, GATEWRIGHT_MOUNTED),
+    *(GATEWRIGHT_SIO, GATEWRIGHT_SIO_WS),
+)
 GENERATOR_LIMIT = 0.9
 
 
@@ -88,11 +92,15 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 
 def _measurements(results: Results, workload: Workload) -> list[str]:
     columns: list[tuple[str, str, int]] = [("p50 ms", "p50_ms", 1), ("p99 ms", "p99_ms", 1)]
-    if workload.kind == "fanout":
+    if workload.kind == "fanout" and workload.rooms == 1:
         columns = [("last p50 ms", "last_p50_ms", 1), ("last p99 ms", "last_p99_ms", 1)]
     if workload.kind == "idle":
         columns = [("KiB per connection", "kib_per_connection", 1)]
+    if workload.kind == "idle" and workload.nodes > 1:
+        columns.append(("of Redis", "redis_kib_per_connection", 1))
     columns.append(("server µs CPU each", "cpu_us", 1))
+    if workload.nodes > 1:
+        columns.append(("Redis µs CPU each", "redis_us", 1))
     rows: list[list[str]] = []
     for name in results.servers(workload.name):
         rates = results.values(workload.name, name, "rate")
@@ -108,7 +116,7 @@ def _measurements(results: Results, workload: Workload) -> list[str]:
     return _table(["server", workload.unit, "min–max", *(title for title, _, _ in columns)], rows)
 
 
-def _comparison(results: Results, workload: Workload) -> list[str]:
+def _comparison(results: Results, workload: Workload, title: str, key: str = "rate") -> list[str]:
     present = results.servers(workload.name)
     ours = [name for name in OURS if name in present]
     peers = [name for name in present if name not in OURS]
@@ -117,11 +125,20 @@ def _comparison(results: Results, workload: Workload) -> list[str]:
     rows = [
         [
             f"{CATALOGUE[name].title} ÷",
-            *(_ratio(results.ratios(workload.name, name, peer)) for peer in peers),
+            *(_ratio(results.ratios(workload.name, name, peer, key)) for peer in peers),
         ]
         for name in ours
     ]
-    return _table([workload.unit, *(CATALOGUE[peer].title for peer in peers)], rows)
+    return _table([title, *(CATALOGUE[peer].title for peer in peers)], rows)
+
+
+def _comparisons(workload: Workload) -> list[tuple[str, str]]:
+    """What is worth a ratio: title and key."""
+    if workload.nodes == 1 or workload.kind == "idle":
+        return [(workload.unit, "rate")]
+    # All of it runs on one core, Redis too: so the rate is one of the whole.
+    first = ("p99, less is better", "p99_ms") if workload.rate else (workload.unit, "rate")
+    return [first, ("per CPU second of the nodes", "per_cpu_second")]
 
 
 def doubts(results: Results, noise: float) -> list[str]:
@@ -165,9 +182,10 @@ def markdown(results: Results, versions: dict[str, str], noise: float) -> str:
         if not results.servers(name):
             continue
         lines += ["", f"## {workload.title}", "", *_measurements(results, workload)]
-        comparison = _comparison(results, workload)
-        if comparison:
-            lines += ["", *comparison]
+        for title, key in _comparisons(workload):
+            comparison = _comparison(results, workload, title, key)
+            if comparison:
+                lines += ["", *comparison]
     warnings = doubts(results, noise)
     if warnings:
         lines += ["", "## Doubts", "", *(f"- {sentence}" for sentence in warnings)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import subprocess
 from importlib import metadata
 from pathlib import Path
@@ -13,7 +14,7 @@ from .peers import NESTJS, NODE_SOCKETIO_PEER
 
 DISTRIBUTIONS = (
     *("gatewright", "uvicorn", "uvloop", "httptools", "websockets", "starlette", "msgspec"),
-    *("python-socketio", "python-engineio"),
+    *("python-socketio", "python-engineio", "redis"),
 )
 NODE_PACKAGES = {
     "@nestjs/core": (NESTJS, "@nestjs/core"),
@@ -22,6 +23,8 @@ NODE_PACKAGES = {
     "socket.io": (NODE_SOCKETIO_PEER, "socket.io"),
     "engine.io": (NODE_SOCKETIO_PEER, "engine.io"),
     "ws under engine.io": (NODE_SOCKETIO_PEER, "ws"),
+    "@socket.io/redis-adapter": (NODE_SOCKETIO_PEER, "@socket.io/redis-adapter"),
+    "redis under Node": (NODE_SOCKETIO_PEER, "redis"),
 }
 
 
@@ -32,12 +35,13 @@ def _processor() -> str:
     return platform.machine()
 
 
-def _node() -> str:
+def _program(name: str) -> str:
+    """What it says of its version, or that it isn't there."""
     try:
-        found = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True)
+        found = subprocess.run([name, "--version"], capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):
         return "not installed"
-    return found.stdout.strip().removeprefix("v")
+    return found.stdout.strip()
 
 
 def versions() -> dict[str, str]:
@@ -52,7 +56,9 @@ def versions() -> dict[str, str]:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             found[name] = "not installed"
-    found["node"] = _node()
+    found["node"] = _program("node").removeprefix("v")
+    redis = re.search(r"v=([\d.]+)", _program("redis-server"))
+    found["redis-server"] = redis[1] if redis else "not installed"
     for name, (peer, package) in NODE_PACKAGES.items():
         manifest = peer / "node_modules" / package / "package.json"
         found[name] = (

@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -67,7 +68,7 @@ static void begin(struct connection *connection) {
     setsockopt(connection->socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     struct sockaddr_in address = {
         .sin_family = AF_INET,
-        .sin_port = htons(client.port),
+        .sin_port = htons(client.ports[connection->node]),
         .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
     };
     if (connect(connection->socket, (struct sockaddr *)&address, sizeof address) &&
@@ -86,17 +87,23 @@ static void request_upgrade(struct connection *connection) {
     int length = snprintf(
         request, sizeof request,
         "GET %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        "Sec-WebSocket-Key: %s\r\nSec-WebSocket-Version: 13\r\n\r\n",
-        client.path, client.port, KEY);
+        "Sec-WebSocket-Key: %s\r\nSec-WebSocket-Version: 13\r\n%s\r\n",
+        client.path, client.ports[connection->node], KEY, client.dialect->header);
     send_bytes(connection, (uint8_t *)request, (size_t)length);
     connection->stage = UPGRADING;
     watch(connection, EPOLL_CTL_MOD, EPOLLIN);
 }
 
+static void open_namespace(struct connection *connection) {
+    connection->stage = OPENING;
+    send_text(connection, client.dialect->open, strlen(client.dialect->open));
+}
+
 static void enter(struct connection *connection) {
     if (connection->joins) {
         connection->stage = JOINING;
-        send_text(connection, client.dialect->join, strlen(client.dialect->join));
+        char text[SMALL_PAYLOAD];
+        send_text(connection, text, template_write(text, client.dialect->join, 0, connection->room));
     } else {
         connection->stage = READY;
         client.ready++;
@@ -111,6 +118,7 @@ static size_t read_upgrade(struct connection *connection, const uint8_t *bytes, 
     if (head < 12 || memcmp(bytes, "HTTP/1.1 101", 12) || !memmem(bytes, head, ACCEPT, sizeof ACCEPT - 1))
         die("the server refused the upgrade of %s:\n%.*s", client.path, (int)length, bytes);
     if (client.dialect->greeting) connection->stage = GREETING;
+    else if (client.dialect->open) open_namespace(connection);
     else enter(connection);
     return head;
 }
@@ -123,15 +131,14 @@ static bool starts(const uint8_t *text, size_t length, const char *with) {
 // Returns whether the workload got it.
 static bool take_text(struct connection *connection, const uint8_t *text, size_t length, uint64_t now) {
     const struct dialect *dialect = client.dialect;
-    if (dialect->ping && length == strlen(dialect->ping) && starts(text, length, dialect->ping)) {
+    if (dialect->ping && starts(text, length, dialect->ping)) {
         send_text(connection, dialect->pong, strlen(dialect->pong));
         return false;
     }
     switch (connection->stage) {
     case GREETING:
         if (!starts(text, length, dialect->greeting)) die("no greeting: %.*s", (int)length, text);
-        connection->stage = OPENING;
-        send_text(connection, dialect->open, strlen(dialect->open));
+        open_namespace(connection);
         return false;
     case OPENING:
         if (!starts(text, length, dialect->opened)) die("not opened: %.*s", (int)length, text);
@@ -225,6 +232,14 @@ bool poll_once(int milliseconds) {
         else read_some(connection);
     }
     return ended;
+}
+
+void poll_until(uint64_t nanoseconds) {
+    uint64_t now = now_ns();
+    uint64_t left = nanoseconds > now ? nanoseconds - now : 0;
+    struct timespec wait = {.tv_sec = (time_t)(left / 1000000000u), .tv_nsec = (long)(left % 1000000000u)};
+    struct pollfd ready = {.fd = client.epoll, .events = POLLIN}; // epoll_wait knows no microseconds
+    if (ppoll(&ready, 1, &wait, NULL) > 0) poll_once(0);
 }
 
 void open_all(struct connection *connections, size_t count, size_t at_once) {

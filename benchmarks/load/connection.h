@@ -8,14 +8,16 @@
 
 #include "dialect.h"
 
-enum { MAX_IN_FLIGHT = 64 };
+enum { MAX_IN_FLIGHT = 64, MAX_NODES = 16 };
 
 enum stage { UNOPENED, CONNECTING, UPGRADING, GREETING, OPENING, JOINING, READY };
 
 struct connection {
     int socket;
     enum stage stage;
-    bool joins;                      // enters the room before it is ready
+    size_t node;                     // index of its port
+    bool joins;                      // enters its room before it is ready
+    size_t room;
     uint64_t next;                   // number of its next call
     uint64_t last;                   // number of its last delivery + 1
     struct {
@@ -27,7 +29,8 @@ struct connection {
 
 struct client {
     int epoll;
-    uint16_t port;
+    uint16_t ports[MAX_NODES];
+    size_t nodes;
     const char *path;
     const struct dialect *dialect;
     size_t opened, ready;
@@ -53,6 +56,9 @@ void send_text(struct connection *connection, const char *text, size_t length);
 // Handles what is ready, waiting at most so long. Returns true when standard input has ended and
 // was asked for by watch_input().
 bool poll_once(int milliseconds);
+
+// Waits until then at the longest, and handles what is ready first.
+void poll_until(uint64_t nanoseconds);
 void watch_input(void);
 
 #endif

@@ -16,6 +16,12 @@ class Join(Struct):
     room: str
 
 
+class Say(Struct):
+    room: str
+    text: str
+    n: int
+
+
 class Message(Event, event="msg"):
     text: str
     n: int
@@ -35,10 +41,10 @@ class Bench:
         await connection.join(join.room)
 
     @on("pub")
-    async def pub(self, message: Echo) -> None:
-        await self.emitter.to("r").emit(Message(message.text, message.n))
+    async def pub(self, message: Say) -> None:
+        await self.emitter.to(message.room).emit(Message(message.text, message.n))
 
 
 # No peer limits its callers; the default (1000 events per second and connection) would
-# measure the limit, not the server.
+# measure the limit, not the server. Where it is one of several nodes, GATEWRIGHT_BACKPLANE says so.
 app = Gatewright(gateways=[Bench], settings=Settings(rate=None))

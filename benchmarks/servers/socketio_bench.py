@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import socketio
 
-server = socketio.AsyncServer(async_mode="asgi", transports=["websocket"])
+url = os.environ.get("REDIS_URL")
+server = socketio.AsyncServer(
+    async_mode="asgi",
+    transports=["websocket"],
+    client_manager=socketio.AsyncRedisManager(url) if url else None,
+)
 app = socketio.ASGIApp(server)
 
 
@@ -22,4 +28,5 @@ async def join(sid: str, join: dict[str, Any]) -> None:
 
 @server.event
 async def pub(_sid: str, message: dict[str, Any]) -> None:
-    await server.emit("msg", message, room="r")
+    delivery = {"text": message["text"], "n": message["n"]}
+    await server.emit("msg", delivery, room=message["room"])

@@ -21,6 +21,12 @@ class Join(msgspec.Struct):
     room: str
 
 
+class Say(msgspec.Struct):
+    room: str
+    text: str
+    n: int
+
+
 # A union tagged by "event" lets msgspec decode envelope and payload in one pass.
 class EchoCall(msgspec.Struct, tag_field="event", tag="echo"):
     data: Echo
@@ -33,7 +39,7 @@ class JoinCall(msgspec.Struct, tag_field="event", tag="join"):
 
 
 class Publish(msgspec.Struct, tag_field="event", tag="pub"):
-    data: Echo
+    data: Say
 
 
 class Reply(msgspec.Struct):
@@ -61,8 +67,9 @@ async def bench(websocket: WebSocket) -> None:
                 rooms.setdefault(frame.data.room, set()).add(websocket)
                 await websocket.send_text(encoder.encode(Reply(frame.id)).decode())
             else:
-                message = encoder.encode(Message(frame.data)).decode()
-                for member in list(rooms.get("r", ())):
+                said = Echo(frame.data.text, frame.data.n)
+                message = encoder.encode(Message(said)).decode()
+                for member in list(rooms.get(frame.data.room, ())):
                     await member.send_text(message)
     finally:
         for members in rooms.values():

@@ -24,6 +24,10 @@ interface Join {
   room: string;
 }
 
+interface Say extends Echo {
+  room: string;
+}
+
 @WebSocketGateway({ path: '/ws' })
 class BenchGateway implements OnGatewayDisconnect {
   // platform-ws knows no rooms: its users keep a set of sockets per room themselves.
@@ -46,9 +50,9 @@ class BenchGateway implements OnGatewayDisconnect {
   }
 
   @SubscribeMessage('pub')
-  publish(@MessageBody() message: Echo): void {
-    const frame = JSON.stringify({ event: 'msg', data: message });
-    for (const member of this.rooms.get('r') ?? []) member.send(frame);
+  publish(@MessageBody() { room, text, n }: Say): void {
+    const frame = JSON.stringify({ event: 'msg', data: { text, n } });
+    for (const member of this.rooms.get(room) ?? []) member.send(frame);
   }
 }
 
