@@ -121,15 +121,20 @@ class Follower:
         own = self._head
         if own is not None and own.epoch == head.epoch and own.n >= head.n:
             return
-        waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        waiting: asyncio.Future[None] = loop.create_future()
         self._waiting.append((head, waiting))
+        # Every emit may come by here, a hundred at once: a timer is cheaper than a timeout.
+        timer = loop.call_later(2 * PATIENCE, self._give_up, waiting)
         try:
-            async with asyncio.timeout(2 * PATIENCE):
-                await waiting
-        except TimeoutError:
-            raise self._behind() from None
+            await waiting
         finally:
-            self._waiting = [each for each in self._waiting if each[1] is not waiting]
+            timer.cancel()
+
+    def _give_up(self, waiting: asyncio.Future[None]) -> None:
+        if not waiting.done():
+            waiting.set_exception(self._behind())
+        self._waiting = [each for each in self._waiting if not each[1].done()]
 
     async def reach(self, seq: int) -> None:
         """See to it that the window has what comes after entry `seq`, as far as anybody has."""
@@ -267,6 +272,7 @@ class Follower:
     def _wake(self) -> None:
         own = self._head
         assert own is not None
+        still: list[tuple[Head, asyncio.Future[None]]] = []
         for head, waiting in self._waiting:
             if waiting.done():
                 continue
@@ -274,6 +280,9 @@ class Follower:
                 waiting.set_exception(self._behind())
             elif head.n <= own.n:
                 waiting.set_result(None)
+            else:
+                still.append((head, waiting))
+        self._waiting = still
 
 
 def _first(message: Message) -> int:

@@ -92,8 +92,8 @@ class Publisher:
         self._waiting.append(waiting)
         if self._task is None:
             self._task = asyncio.create_task(self._run())
-        # Whoever gives up must not take back what travels with that of others.
-        return await asyncio.shield(waiting.done)
+        # Whoever gives up cancels their own future only: what waits goes with that of others.
+        return await waiting.done
 
     async def _run(self) -> None:
         try:
