@@ -175,7 +175,7 @@ IN_CALLS: tuple[Mutant, ...] = (
         rule="R13",
         name="an-answer-is-any-processes",
         module=CODECS,
-        old="mine = mark == self._mark and",
-        new="mine =",
+        old="elif mark == self.mark:",
+        new="else:",
     ),
 )
