@@ -2,11 +2,11 @@
 
 import logging
 from collections import Counter
-from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final, Protocol, TypeAlias
 
-from gatewright.backplane.base import Break, Marker, Passing
+from gatewright.backplane.base import Batch, Break, Marker, Moved, Passing, ignore
 from gatewright.observing import Observer
 from gatewright.outlets import Outlet
 from gatewright.protocol.close import CloseCode
@@ -159,6 +159,8 @@ class Namespaces:
         self._open: dict[str, Namespace] = {}
         self._away: dict[str, _Away] = {}
         self._held: dict[str, list[Held]] = {}
+        self.moved: Callable[[Moved], None] = ignore
+        """Who is told that a session is another node's now."""
 
     def __len__(self) -> int:
         return len(self._open)
@@ -249,7 +251,7 @@ class Namespaces:
                     namespace.apply(passing)
             elif isinstance(passing, Break):
                 member.outbox.close(CloseCode.BEHIND, LOST_TOUCH)
-            elif passing.epoch == floor.epoch:
+            elif isinstance(passing, Batch) and passing.epoch == floor.epoch:
                 for seq, entry in enumerate(passing.entries, passing.first):
                     chosen = namespace.select(entry.rooms, entry.users, entry.except_)
                     if seq > floor.seq and any(each is member for each in chosen):
@@ -278,16 +280,10 @@ class Namespaces:
             for held in self._held.get(passing.namespace, ()):
                 held.append(passing)
         namespace = self._open.get(passing.namespace)
+        if not isinstance(passing, Batch):
+            self._other(passing, namespace)
+            return
         if namespace is None:
-            return
-        if isinstance(passing, Break):
-            for member in list(namespace.members.values()):
-                member.outbox.close(CloseCode.BEHIND, LOST_TOUCH)
-            return
-        if isinstance(passing, Marker):
-            namespace.apply(passing)
-            if self._observers and passing.member in namespace.members:
-                self._tell(passing)
             return
         for seq, entry in enumerate(passing.entries, passing.first):
             position = Position(passing.epoch, seq)
@@ -298,6 +294,19 @@ class Namespaces:
                 for observer in self._observers:
                     outgoing = entry.outgoing
                     observer.sent(namespace.name, members, outgoing.event, outgoing.data)
+
+    def _other(self, passing: Marker | Moved | Break, namespace: Namespace | None) -> None:
+        if isinstance(passing, Moved):
+            self.moved(passing)
+        elif namespace is None:
+            return
+        elif isinstance(passing, Break):
+            for member in list(namespace.members.values()):
+                member.outbox.close(CloseCode.BEHIND, LOST_TOUCH)
+        else:
+            namespace.apply(passing)
+            if self._observers and passing.member in namespace.members:
+                self._tell(passing)
 
     def _tell(self, marker: Marker) -> None:
         for observer in self._observers:

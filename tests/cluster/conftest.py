@@ -9,6 +9,8 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 import pytest
 
 from gatewright.backplane import Backplane
+from tests.backplane.hub import Hub as EngineHub
+from tests.backplane.hub import Hubbed
 from tests.cluster.joined import Hub
 
 Join = Callable[[], Backplane]
@@ -20,7 +22,16 @@ async def joined() -> AsyncGenerator[Join]:
     yield Hub().node
 
 
-FACTORIES: dict[str, Callable[[], AbstractAsyncContextManager[Join]]] = {"joined": joined}
+@asynccontextmanager
+async def hubbed() -> AsyncGenerator[Join]:
+    engine = EngineHub()
+    yield lambda: Hubbed(engine)
+
+
+FACTORIES: dict[str, Callable[[], AbstractAsyncContextManager[Join]]] = {
+    "joined": joined,
+    "hubbed": hubbed,
+}
 
 
 @pytest.fixture(params=FACTORIES)

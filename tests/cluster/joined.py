@@ -23,6 +23,7 @@ from gatewright.backplane.base import (
     Entry,
     Lane,
     Mail,
+    Moved,
     Passing,
     Peers,
     Record,
@@ -368,10 +369,14 @@ class Joined(Backplane):
         resumption = self._sequences.resume(namespace, key, after, revoked, renewed)
         if resumption is None:
             return None
-        self.hub.owners[namespace, resumption.record.id] = self.node
+        record = resumption.record
+        before = self.hub.owners.get((namespace, record.id))
+        self.hub.owners[namespace, record.id] = self.node
+        if before != self.node:
+            self.hub._pass(Moved(namespace, record.id, record.generation, self.node))
         await self.lane.arrived()
         entries = [(seq, _copied(entry)) for seq, entry in resumption.entries]
-        record = self._owned(resumption.record)
+        record = self._owned(record)
         return structs.replace(resumption, record=record, entries=entries)
 
     async def settle(self, namespace: str, id: str, generation: int) -> None:

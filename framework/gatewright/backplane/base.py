@@ -31,6 +31,7 @@ __all__ = [
     "Lane",
     "Mail",
     "Marker",
+    "Moved",
     "Passing",
     "Peers",
     "Record",
@@ -74,6 +75,19 @@ class Marker(Struct, frozen=True):
     action: Literal["join", "leave"]
     member: str
     rooms: Collection[str]
+
+
+class Moved(Struct, frozen=True):
+    """Another node has taken a session over: it is of this generation now.
+
+    It is told to every node that follows the namespace, so that one which was not asked, because it
+    seemed dead, lets go of the session's socket.
+    """
+
+    namespace: str
+    member: str
+    generation: int
+    node: str
 
 
 class Break(Struct, frozen=True):
@@ -165,7 +179,7 @@ class Resumption(Struct, frozen=True):
 
 DEFAULT_BOUNDS = Bounds()
 
-Passing: TypeAlias = Batch | Marker | Break
+Passing: TypeAlias = Batch | Marker | Moved | Break
 """What a lane brings."""
 
 Lane = Callable[[Passing], None]

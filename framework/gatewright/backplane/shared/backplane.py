@@ -107,7 +107,7 @@ class Shared(Backplane):
 
     async def position(self, namespace: str) -> Position:
         _check(namespace)
-        head = await self._running.log.head(namespace)
+        head = await self._running.head(namespace)
         return Position(head.epoch, head.seq)
 
     # Nodes

@@ -7,7 +7,7 @@ from typing import Final, TypeAlias
 
 import msgspec
 
-from gatewright.backplane.base import Batch, Bounds, Break, Entry, Lane, Marker
+from gatewright.backplane.base import Batch, Bounds, Break, Entry, Lane, Marker, Moved
 from gatewright.backplane.shared import bodies
 from gatewright.backplane.shared.log import Head, Log, Message, Page, Unreachable
 from gatewright.backplane.shared.windows import Window
@@ -258,6 +258,8 @@ class Follower:
             marker = _marker(self._namespace, message.seq, body)
             if marker is not None:
                 self._lane(marker)
+            if isinstance(body, bodies.Resumed) and body.node != self._node:
+                self._lane(Moved(self._namespace, body.member, body.generation, body.node))
         if self._waiting:
             self._wake()
 

@@ -178,6 +178,12 @@ class Running:
         self._note(namespace, action, member, rooms)
         return head.seq
 
+    async def head(self, namespace: str) -> Head:
+        """Where a lane ends; what this node follows it has heard up to there."""
+        head = await self.log.head(namespace)
+        await self._heard(namespace, head)
+        return head
+
     async def append_marker(
         self, namespace: str, body: bodies.Joined | bodies.Left | bodies.Renamed
     ) -> Head:
@@ -186,7 +192,7 @@ class Running:
         return head
 
     async def _heard(self, namespace: str, head: Head) -> None:
-        """Wait until this node has heard its own message too, if it listens at all."""
+        """Wait until this node has heard a message too, if it listens at all."""
         follower = self._followers.get(namespace)
         if follower is None or namespace in self._starting:
             return
@@ -194,7 +200,7 @@ class Running:
             await follower.until(head)
         except BackplaneError:
             # It is published, and a lane that has lost touch tells so by itself.
-            logger.debug("%s: heard no answer of its own", namespace)
+            logger.debug("%s: this node has not heard what there is", namespace)
 
     def _note(self, namespace: str, action: str, member: str, rooms: tuple[str, ...]) -> None:
         """Remember where a member is until it has a session, or has left."""
