@@ -1,5 +1,6 @@
 """The messages between nodes, as they travel: MessagePack, typed, several at a time."""
 
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import msgspec
@@ -54,8 +55,8 @@ class Drop(Struct, array_like=True, tag=5):
 
 Letter: TypeAlias = Ask | Tell | Part | End | Fail | Drop
 
-pack = msgspec.msgpack.Encoder().encode
-unpack = msgspec.msgpack.Decoder(list[Letter]).decode
+pack: Callable[[object], bytes] = msgspec.msgpack.Encoder().encode
+unpack: Callable[[bytes], list[Letter]] = msgspec.msgpack.Decoder(list[Letter]).decode
 
 
 def size_of(letter: Letter) -> int:

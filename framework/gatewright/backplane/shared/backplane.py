@@ -56,7 +56,7 @@ class Shared(Backplane):
                 f"this {name} backplane already serves a running application; "
                 f"give each Gatewright its own {name}(url)"
             )
-        self.node = token_hex(8)
+        self.node: str = token_hex(8)
         running = Running(self._engine(), self.node, lane, bounds, mail, peers, self._clock)
         self._started = running
         try:

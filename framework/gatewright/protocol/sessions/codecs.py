@@ -93,7 +93,7 @@ class SessionJsonCodec(SessionCodec, JsonCodec):
         mark: str | None = None,
     ) -> None:
         super().__init__(dec_hook, enc_hook)
-        self.mark = mark or new_mark()
+        self.mark: str = mark or new_mark()
         self._envelope = msgspec.json.Decoder(SessionEnvelope).decode
 
     def envelope(self, message: str | bytes) -> Envelope:
@@ -117,7 +117,7 @@ class SessionMsgpackCodec(SessionCodec, MsgpackCodec):
         mark: str | None = None,
     ) -> None:
         super().__init__(dec_hook, enc_hook)
-        self.mark = mark or new_mark()
+        self.mark: str = mark or new_mark()
         self._envelope = msgspec.msgpack.Decoder(SessionEnvelope).decode
 
     def envelope(self, message: str | bytes) -> Envelope:
