@@ -12,7 +12,9 @@ import asyncio
 import sys
 import time
 from contextlib import AsyncExitStack
+from functools import partial
 from itertools import cycle
+from typing import TypeAlias
 
 from msgspec import Struct
 
@@ -57,6 +59,10 @@ class Outcome(Struct):
         )
 
 
+Away: TypeAlias = tuple[float, float]
+"""From when to when a client had a new session that had not joined yet."""
+
+
 class Troubles:
     """One run."""
 
@@ -66,6 +72,7 @@ class Troubles:
         self.failed = 0
         self._redis = redis
         self._due = 0.0
+        self._away: list[list[Away]] = [[] for _ in range(plan.clients)]
         self._joining: set[asyncio.Task[None]] = set()
 
     @property
@@ -75,27 +82,31 @@ class Troubles:
     async def run(self) -> Outcome:
         async with self.listeners.here() as clients:
             # A session that is not resumed is in no room: its client joins again, as a page does.
-            for client in clients:
-                client.on_open(lambda resumed, client=client: self._rejoin(client, resumed))
+            for client, away in zip(clients, self._away, strict=True):
+                client.on_open(partial(self._rejoin, client, away))
             warnings = sum(map(len, self.room.warned))
             publishing = [self._publish(number, client) for number, client in enumerate(clients)]
             await all_of(self._weather(), *publishing)
             await self._settle(clients)
         return self._judge(warnings)
 
-    def _rejoin(self, client: Client, resumed: bool) -> None:  # noqa: FBT001 — what a client tells
+    def _rejoin(self, client: Client, away: list[Away], resumed: bool) -> None:  # noqa: FBT001
         if not resumed:
-            task = asyncio.create_task(self._join(client))
+            task = asyncio.create_task(self._join(client, away))
             self._joining.add(task)
             task.add_done_callback(self._joining.discard)
 
-    async def _join(self, client: Client) -> None:
+    async def _join(self, client: Client, away: list[Away]) -> None:
+        since = time.monotonic()
+        away.append((since, float("inf")))
         while True:
             try:
                 await client.call("join", [self.room.name], list[str])
             except EventError:
                 await asyncio.sleep(0.1)
             else:
+                away.append((since, time.monotonic()))
+                away.remove((since, float("inf")))
                 return
 
     async def _publish(self, number: int, client: Client) -> None:
@@ -150,11 +161,16 @@ class Troubles:
         room = self.room
         warned = sum(map(len, room.warned)) - before
         outcome = Outcome(len(room.acknowledged), 0, 0, 0, warned, self.failed)
-        for heard, warnings in zip(room.heard, room.warned, strict=True):
+        told = zip(room.heard, room.warned, self._away, strict=True)
+        for heard, warnings, away in told:
             outcome.duplicated += len(heard) - len(set(heard))
             for text in room.acknowledged.keys() - set(heard):
+                at = room.asked[text]
+                if any(since <= at <= until for since, until in away):
+                    # It knew that it was in no room.
+                    continue
                 outcome.lost += 1
-                outcome.silent += not any(at >= room.asked[text] for at in warnings)
+                outcome.silent += not any(warning >= at for warning in warnings)
         return outcome
 
 
