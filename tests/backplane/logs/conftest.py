@@ -5,11 +5,12 @@ from collections.abc import AsyncGenerator
 import pytest
 
 from tests.backplane.logs.engines import Engine, Factory
+from tests.backplane.logs.redises import redis_alone, redis_clustered, redis_shared
 
-FACTORIES: dict[str, Factory] = {}
+FACTORIES: dict[str, Factory] = {"redis": redis_shared, "redis-cluster": redis_clustered}
 """Fast ones: on servers that tests share, with names that no other test has."""
 
-ALONE: dict[str, Factory] = {}
+ALONE: dict[str, Factory] = {"redis": redis_alone}
 """With servers of their own, which a test may freeze and kill."""
 
 

@@ -1,0 +1,5 @@
+"""The backplane over Redis; it needs the extra `gatewright[redis]`."""
+
+from gatewright.backplane.redis.log import RedisLog
+
+__all__ = ["RedisLog"]

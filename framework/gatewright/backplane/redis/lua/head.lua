@@ -1,0 +1,2 @@
+begin()
+return { epoch, n, seq }
