@@ -81,7 +81,10 @@ class Engine:
                 shutil.rmtree(path)
 
     def freeze(self) -> None:
+        """SIGSTOP, and come back when its last thread stands still."""
         os.kill(self.pid, signal.SIGSTOP)
+        while not all(map(_stopped, Path(f"/proc/{self.pid}/task").iterdir())):
+            pass
 
     def thaw(self) -> None:
         os.kill(self.pid, signal.SIGCONT)
@@ -95,6 +98,11 @@ class Engine:
         writer.close()
         await writer.wait_closed()
         assert answer == b"+OK\r\n", answer
+
+
+def _stopped(thread: Path) -> bool:
+    state = (thread / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
+    return state == "T"
 
 
 @asynccontextmanager

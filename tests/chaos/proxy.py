@@ -183,13 +183,16 @@ class Wire(Switches):
     async def _end(self) -> None:
         for task in self._tasks.values():
             task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks.values())
-        for each in self._sockets.values():
-            if self._resets:
-                _reset(each)
-            each.close()
-        self.ended.set()
+        try:
+            if self._tasks:
+                await asyncio.wait(self._tasks.values())
+        finally:
+            # Also when the proxy ends in the midst of it.
+            for each in self._sockets.values():
+                if self._resets:
+                    _reset(each)
+                each.close()
+            self.ended.set()
 
 
 class Proxy(Switches):
