@@ -1,13 +1,17 @@
 """Every backplane there is: whoever adds one adds it here, and the whole contract runs over it."""
 
 import tempfile
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
+from secrets import token_hex
 
 import pytest
 
 from gatewright.backplane import Backplane, Memory, SQLite
+from gatewright.backplane.redis import Redis
+from tests._support.redises import shared_cluster, shared_server
 from tests.backplane.hub import Hub, Hubbed
 
 Elapse = Callable[[float], Awaitable[None]]
@@ -48,8 +52,35 @@ async def hub() -> AsyncGenerator[Made]:
     yield Hubbed(Hub(), clock=lambda: now[0]), elapse
 
 
-FACTORIES: dict[str, Factory] = {"memory": memory, "sqlite": sqlite, "hub": hub}
-DURABLE = ["sqlite", "hub"]
+@asynccontextmanager
+async def redis() -> AsyncGenerator[Made]:
+    yield shared(shared_server().url)
+
+
+@asynccontextmanager
+async def redis_cluster() -> AsyncGenerator[Made]:
+    hosts = ",".join(f"127.0.0.1:{server.port}" for server in shared_cluster())
+    yield shared(f"redis+cluster://{hosts}")
+
+
+def shared(url: str) -> Made:
+    """One with a prefix that no other test has, on a server that all of them use."""
+    now = [time.time()]
+
+    async def elapse(seconds: float) -> None:
+        now[0] += seconds
+
+    return Redis(url, prefix=token_hex(4), clock=lambda: now[0]), elapse
+
+
+FACTORIES: dict[str, Factory] = {
+    "memory": memory,
+    "sqlite": sqlite,
+    "hub": hub,
+    "redis": redis,
+    "redis-cluster": redis_cluster,
+}
+DURABLE = ["sqlite", "hub", "redis", "redis-cluster"]
 """Those whose sessions outlive a stop, of which more is asked."""
 
 

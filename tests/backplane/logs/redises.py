@@ -6,7 +6,7 @@ from secrets import token_hex
 
 from typing_extensions import override
 
-from gatewright.backplane.redis import RedisLog
+from gatewright.backplane.redis.log import RedisLog
 from tests._support.redises import RedisServer, redis_server, shared_cluster, shared_server
 from tests.backplane.logs.engines import Engine
 

@@ -1,5 +1,5 @@
-"""The backplane over Redis; it needs the extra `gatewright[redis]`."""
+"""The backplane of nodes that share a Redis; it needs the extra `gatewright[redis]`."""
 
-from gatewright.backplane.redis.log import RedisLog
+from gatewright.backplane.redis.backplane import Redis
 
-__all__ = ["RedisLog"]
+__all__ = ["Redis"]

@@ -13,7 +13,7 @@ from gatewright.backplane.redis.checks import check_rights, check_server
 from gatewright.backplane.redis.hearing import Hearing
 from gatewright.backplane.redis.layout import Garbage, Names, cast, unpack
 from gatewright.backplane.redis.line import Line
-from gatewright.backplane.redis.options import Options
+from gatewright.backplane.redis.options import DEFAULT_PREFIX, Options
 from gatewright.backplane.redis.scripts import (
     APPEND,
     CREATE,
@@ -60,12 +60,20 @@ class RedisLog(Log):
     """Lanes are streams, records are hashes, and each step is one script (`lua/`).
 
     `url` is `redis://`, `rediss://` (TLS), `unix://`, or `redis+cluster://` and `rediss+cluster://`
-    with one or more of the servers. All keys and channels begin with `prefix`. `further` are
-    options of `redis.asyncio.Connection`, as `username`, `password` or `ssl_ca_certs`.
+    with one or more of the servers, which `cluster` says as well. All keys and channels begin with
+    `prefix`. `further` are options of `redis.asyncio.Connection`, as `username`, `password` or
+    `ssl_ca_certs`.
     """
 
-    def __init__(self, url: str, *, prefix: str = "gatewright", **further: Any) -> None:
-        self._options = Options.of(url, prefix, further)
+    def __init__(
+        self,
+        url: str,
+        *,
+        prefix: str = DEFAULT_PREFIX,
+        cluster: bool = False,
+        **further: Any,
+    ) -> None:
+        self._options = Options.of(url, prefix, further, cluster=cluster)
         self._servers = Servers(self._options, self._opened, self._moved)
         self._hearing: Hearing | None = None
         self._bounds = DEFAULT_BOUNDS

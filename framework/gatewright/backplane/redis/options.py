@@ -12,11 +12,12 @@ from redis.exceptions import RedisError
 
 from gatewright.errors import StartupError
 
-__all__ = ["SILENCE", "Address", "Options", "Wire"]
+__all__ = ["DEFAULT_PREFIX", "SILENCE", "Address", "Options", "Wire"]
 
 SILENCE: Final = 2.0
 """Seconds within which a server connects and answers, or is given up."""
 
+DEFAULT_PREFIX: Final = "gatewright"
 PREFIX: Final = re.compile(r"[A-Za-z0-9_.:/-]{1,64}")
 
 SCHEMES: Final = ("redis", "rediss", "redis+cluster", "rediss+cluster", "unix")
@@ -91,6 +92,15 @@ class Options(Struct, frozen=True):
         """How an error names this backplane."""
         return f"Redis({self.text!r})"
 
+    @property
+    def address(self) -> str:
+        """Which lanes and sessions these are: the same for all who share them."""
+        scheme, _, rest = self.text.partition("://")
+        cluster = "+cluster" if self.cluster else ""
+        prefix = "" if self.prefix == DEFAULT_PREFIX else f"?prefix={self.prefix}"
+        place = rest.rpartition("@")[2].rstrip("/")
+        return f"{scheme.partition('+')[0]}{cluster}://{place}{prefix}"
+
     def connection(self, address: Address) -> Wire:
         """One that has not connected yet."""
         place: dict[str, Any] = (
@@ -109,7 +119,9 @@ class Options(Struct, frozen=True):
         return cast(Wire, connection)
 
     @classmethod
-    def of(cls, url: str, prefix: str, further: Mapping[str, Any]) -> "Options":
+    def of(
+        cls, url: str, prefix: str, further: Mapping[str, Any], *, cluster: bool = False
+    ) -> "Options":
         """Read a URL and what is given beside it; raises `StartupError`."""
         parts = urlsplit(url)
         text = _redacted(url)
@@ -128,7 +140,8 @@ class Options(Struct, frozen=True):
                 got=repr(prefix),
                 fix="All keys and channels begin with it: name the application.",
             )
-        scheme, _, cluster = parts.scheme.partition("+")
+        scheme, _, kind = parts.scheme.partition("+")
+        cluster = cluster or kind == "cluster"
         hosts = _hosts(parts.netloc)
         if not cluster and len(hosts) > 1:
             raise StartupError(
@@ -147,7 +160,7 @@ class Options(Struct, frozen=True):
                     got=name,
                     fix=f"Leave it out: {reason}.",
                 )
-        kind = arguments.pop("connection_class", Connection)
+        made = arguments.pop("connection_class", Connection)
         database = arguments.get("db") or 0
         if cluster and database:
             raise StartupError(
@@ -156,7 +169,7 @@ class Options(Struct, frozen=True):
                 got=str(database),
                 fix="Use another prefix to keep applications apart.",
             )
-        options = cls(text, bool(cluster), addresses, database, prefix, kind, arguments)
+        options = cls(text, cluster, addresses, database, prefix, made, arguments)
         try:
             options.connection(addresses[0])
         except (TypeError, ValueError, RedisError) as error:
