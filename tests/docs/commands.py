@@ -34,6 +34,8 @@ def check_commands(block: Block, folder: Path, output: str | None) -> None:
             case ["gatewright", "run", *_] if line.endswith(FAILS):
                 assert output is not None, f"{block}: say in a text block what it says"
                 serving.fail(command[0], command[1:], folder, output, block)
+            case ["gatewright", "emit", *options]:
+                _emit(options, block)
             case ["uvicorn", *_] | ["gatewright", "run", *_]:
                 serving.serve(command[0], command[1:], folder)
             case ["pytest", *options]:
@@ -49,6 +51,20 @@ def _check_install(target: str, block: Block) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     for extra in (match[1] or "").split(","):
         assert not extra or extra in project["optional-dependencies"], f"{block}: extra {extra!r}"
+
+
+def _emit(options: list[str], block: Block) -> None:
+    """Nobody is there, but it has a number."""
+    done = subprocess.run(
+        [sys.executable, "-m", "gatewright.cli", "emit", *options],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    said = f"{block}: gatewright emit says\n{done.stdout}{done.stderr}"
+    assert done.returncode == 0, said
+    assert done.stdout.strip().isdecimal() or "--volatile" in options, said
 
 
 def _test(options: list[str], folder: Path, block: Block) -> None:

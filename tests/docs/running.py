@@ -14,6 +14,7 @@ from typing import Any
 
 from starlette.types import ASGIApp
 
+from tests._support.redis import redis_server
 from tests._support.server import Url, serve
 from tests.docs.commands import FAILS, check_commands
 from tests.docs.conversations import replay
@@ -21,13 +22,20 @@ from tests.docs.markdown import Block
 from tests.docs.outputs import check_output
 from tests.docs.programs import ADDRESS, check_types, run_in_browser, run_in_node, run_in_python
 from tests.docs.requests import exchange
-from tests.docs.serving import check_caddyfile, check_compose, check_dockerfile, check_unit
+from tests.docs.serving import (
+    REDIS,
+    check_caddyfile,
+    check_compose,
+    check_dockerfile,
+    check_unit,
+)
 
 __all__ = ["Page"]
 
 _COMPARISON = "coming-from-"
 _FOREIGN = "socketio.md"
 _TYPED = "client-javascript.md"
+_REDIS = ("console", "ini", "python")
 
 
 class Page:
@@ -41,11 +49,25 @@ class Page:
 
     async def run(self) -> None:
         """Run every block in order; raises `AssertionError` for the first that is wrong."""
-        with self._imported():
+        with self._imported(), self._with_redis():
             for number, block in enumerate(self._blocks):
                 following = self._blocks[number + 1] if number + 1 < len(self._blocks) else None
                 output = following.code if following and following.language == "text" else None
                 await self._run(block, output, self._blocks[number - 1] if number else None)
+
+    @contextlib.contextmanager
+    def _with_redis(self) -> Generator[None]:
+        """Let a Redis be where the page says one is."""
+        named = [each.language in _REDIS and REDIS.search(each.code) for each in self._blocks]
+        if not any(named):
+            yield
+            return
+        with redis_server() as url:
+            self._blocks = [
+                block._replace(code=REDIS.sub(url, block.code)) if found else block
+                for block, found in zip(self._blocks, named, strict=True)
+            ]
+            yield
 
     async def _run(self, block: Block, output: str | None, before: Block | None) -> None:
         match block.language:

@@ -1,14 +1,13 @@
 """Checks what starts servers: commands, units of systemd, Dockerfiles and Compose files."""
 
 import configparser
-import contextlib
 import importlib
 import json
 import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +18,19 @@ from tests._support.server import ROOT, launch
 from tests.docs.markdown import Block
 from tests.docs.outputs import check_output
 
-__all__ = ["check_caddyfile", "check_compose", "check_dockerfile", "check_unit", "fail", "serve"]
+__all__ = [
+    "REDIS",
+    "check_caddyfile",
+    "check_compose",
+    "check_dockerfile",
+    "check_unit",
+    "fail",
+    "serve",
+]
 
-REDIS = re.compile(r"redis://(localhost|redis):6379")
+REDIS: re.Pattern[str] = re.compile(r"redis://(localhost|redis):6379")
+"""Where a page says that a Redis is: on this machine, or in its Compose file."""
+
 LONGEST = 4 * Settings().finish_timeout + 15
 """Seconds that a server may need to stop (deploying.md), its `--timeout-graceful-shutdown` last."""
 
@@ -29,7 +38,7 @@ LONGEST = 4 * Settings().finish_timeout + 15
 def serve(program: str, options: Sequence[str], folder: Path) -> None:
     """Start a server as a page says, and see that it listens; without its own port."""
     workers = int(options[options.index("--workers") + 1]) if "--workers" in options else 1
-    with _redis(options) as real, launch(_command(program, real, folder)) as server:
+    with launch(_command(program, options, folder)) as server:
         server.wait_for("Application startup complete", workers)
 
 
@@ -118,16 +127,6 @@ def _command(program: str, options: Sequence[str], folder: Path) -> list[str]:
         return [sys.executable, "-m", "uvicorn", *_without(options, "--port"), *place]
     assert program == "gatewright", f"no rule says how to check {program!r}"
     return [sys.executable, "-m", "gatewright.cli", *_without(options, "--port"), *place]
-
-
-@contextlib.contextmanager
-def _redis(options: Sequence[str]) -> Generator[Sequence[str]]:
-    """The options with a Redis that is there, if they name one."""
-    if not any(REDIS.search(option) for option in options):
-        yield options
-        return
-    with redis_server() as url:
-        yield [REDIS.sub(url, option) for option in options]
 
 
 def _without(options: Sequence[str], name: str) -> list[str]:

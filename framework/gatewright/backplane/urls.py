@@ -25,9 +25,9 @@ def connect(url: str) -> Backplane:
     """Make the backplane of a URL; it connects when the application starts.
 
     `memory:`, `sqlite:///file.db` (four slashes for an absolute path), `redis://host:6379/0`,
-    `rediss://` with TLS, `redis+cluster://` and `rediss+cluster://` for a cluster, `nats://host:4222`
-    or `tls://`. What stands behind `?` is given to the backplane: `?prefix=chat` (Redis),
-    `?synchronous=normal` (SQLite). Raises `StartupError`.
+    `rediss://` with TLS, `redis+cluster://` and `rediss+cluster://` for a cluster,
+    `unix:///redis.sock`, `nats://host:4222` or `tls://`. What stands behind `?` is given to the
+    backplane: `?prefix=chat` (Redis), `?synchronous=normal` (SQLite). Raises `StartupError`.
     """
     try:
         parts = urlsplit(url)
@@ -38,7 +38,7 @@ def connect(url: str) -> Backplane:
             return Memory()
         case "sqlite":
             return _sqlite(url, parts)
-        case "redis" | "rediss" | "redis+cluster" | "rediss+cluster":
+        case "redis" | "rediss" | "redis+cluster" | "rediss+cluster" | "unix":
             return _redis(url, parts)
         case "nats" | "tls":
             backplane: Backplane = _imported("nats", "Nats", url)(url)
@@ -123,14 +123,12 @@ def _sqlite(url: str, parts: SplitResult) -> Backplane:
 
 
 def _redis(url: str, parts: SplitResult) -> Backplane:
-    base, _, kind = parts.scheme.partition("+")
     made = _imported("redis", "Redis", url)
     # What is not ours is the client's.
     query = parse_qsl(parts.query, keep_blank_values=True)
     ours = dict(each for each in query if each[0] == "prefix")
     theirs = urlencode([each for each in query if each[0] != "prefix"])
-    plain = parts._replace(scheme=base, query=theirs).geturl()
-    backplane: Backplane = made(plain, cluster=kind == "cluster", **ours)
+    backplane: Backplane = made(parts._replace(query=theirs).geturl(), **ours)
     return backplane
 
 
@@ -156,7 +154,7 @@ def _refused(url: str, got: str) -> StartupError:
     return StartupError(
         "connect(url)",
         expected="the URL of a backplane (memory:, sqlite:///file.db, redis://…, rediss://…, "
-        "redis+cluster://…, rediss+cluster://…, nats://…, tls://…)",
+        "redis+cluster://…, rediss+cluster://…, unix://…, nats://…, tls://…)",
         got=got,
         fix=hint,
     )
