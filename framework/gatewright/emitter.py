@@ -170,6 +170,8 @@ class Target:
             raise NotStartedError(
                 "emit before the application has started: its lifespan has not run"
             )
+        if self._node.stopped:
+            raise NotStartedError("expected an emitter that is open, got one that has been closed")
         if self._address is None:
             known = ", ".join(sorted(self._node.templates))
             raise EmitError(

@@ -55,6 +55,8 @@ class Node:
         """How connections' states are kept."""
         self.stopping: bool = False
         """Whether the process is about to end."""
+        self.stopped: bool = False
+        """Whether it has ended: it knows nobody any more."""
         self.codecs: dict[str, Codec] = {codec.name: codec for codec in codecs}
         self.templates = templates
         self.observers: list[Observer] = []
@@ -91,6 +93,7 @@ class Node:
                     codec.mark = self.backplane.node
 
     async def stop(self) -> None:
+        self.stopped = True
         self.wheel.stop()
         self.flusher.stop()
         await self.remote.stop()

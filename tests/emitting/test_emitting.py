@@ -200,6 +200,8 @@ async def test_one_that_nobody_shares_is_refused(
 async def test_it_is_over_with_its_block(hub: Hub) -> None:
     async with world(hub) as here:
         emitter, chat = here.emitter, here.chat
-    for use in (lambda: emitter.of("/chat"), lambda: chat.emit(Other())):
-        with pytest.raises(NotStartedError):
-            await use()  # type: ignore[misc]
+    with pytest.raises(NotStartedError):
+        emitter.of("/chat")
+    for use in (lambda: chat.emit(Other()), chat.count, chat.members):
+        with pytest.raises(NotStartedError, match="got one that has been closed"):
+            await use()

@@ -37,8 +37,9 @@ async def emitting(
     """Emit from this process to who is connected to others.
 
     None is the backplane that GATEWRIGHT_BACKPLANE names. With `gateways` only their namespaces
-    and what they emit is accepted; without, every event anywhere. Where no node lives the beginning
-    takes 2.5 seconds. Raises `StartupError`, and `BackplaneError` where it cannot be reached.
+    and what they emit is accepted; without, every event anywhere. `settings` are those of the
+    servers: whoever emits lets go of what is too old. Where no node lives the beginning takes 2.5
+    seconds. Raises `StartupError`, and `BackplaneError` where it cannot be reached.
     """
     node = Node(
         settings or Settings(),
