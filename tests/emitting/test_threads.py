@@ -137,8 +137,8 @@ with emitting_sync(connect(sys.argv[1])) as emitter:
             chat.emit(Other())
         except NotStartedError as error:
             print(error, flush=True)
-            os._exit(7)
-        os._exit(0)
+            sys.exit(7)
+        sys.exit(1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
     print("number", chat.emit(Other()))
 """

@@ -10,7 +10,7 @@ import msgspec
 from gatewright.backplane import Backplane, connect
 from gatewright.backplane.urls import BACKPLANE
 from gatewright.emitter import Named, Target
-from gatewright.emitting import emitting
+from gatewright.emitting.opening import opened
 from gatewright.errors import BackplaneError, EmitError, StartupError
 
 __all__ = ["command"]
@@ -51,7 +51,7 @@ def _emit(
         raise click.BadParameter(_said(error), param_hint="'--backplane'") from None
 
     async def send() -> int | None:
-        async with emitting(shared) as emitter:
+        async with opened(shared, meet=volatile) as emitter:
             target: Target = emitter.of(namespace)
             if to:
                 target = target.to(*to)

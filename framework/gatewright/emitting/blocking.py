@@ -1,12 +1,17 @@
 """The emitter for programs without an event loop: it has one in a thread of its own."""
 
+import atexit
+import contextlib
 import os
-from collections.abc import Awaitable, Callable, Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import Future
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from functools import partial
+from threading import Thread
 from typing import Literal, overload
 
-from anyio.from_thread import BlockingPortal, start_blocking_portal
+import anyio
+from anyio.from_thread import BlockingPortal
 from msgspec import Struct
 from typing_extensions import TypeForm, TypeVar
 
@@ -23,7 +28,6 @@ __all__ = ["BlockingEmitter", "BlockingTarget", "emitting_sync"]
 T = TypeVar("T")
 
 
-@contextmanager
 def emitting_sync(
     backplane: Backplane | None = None,
     *,
@@ -31,19 +35,16 @@ def emitting_sync(
     settings: Settings | None = None,
     dec_hook: DecHook | None = None,
     enc_hook: EncHook | None = None,
-) -> Generator["BlockingEmitter"]:
+) -> AbstractContextManager["BlockingEmitter"]:
     """The same as `emitting`, for threads: each call returns when it is done.
 
     Several threads may share it. A process that was forked from this one needs its own.
     """
-    opening = emitting(
-        backplane, gateways=gateways, settings=settings, dec_hook=dec_hook, enc_hook=enc_hook
+    return _Opening(
+        emitting(
+            backplane, gateways=gateways, settings=settings, dec_hook=dec_hook, enc_hook=enc_hook
+        )
     )
-    with (
-        start_blocking_portal(name="gatewright: emitting") as portal,
-        portal.wrap_async_context_manager(opening) as emitter,
-    ):
-        yield BlockingEmitter(_Loop(portal), emitter)
 
 
 class _Loop:
@@ -53,9 +54,14 @@ class _Loop:
         self._portal = portal
         self._process = os.getpid()
 
+    @property
+    def here(self) -> bool:
+        """Whether its thread is in this process: it stays behind in a fork."""
+        return os.getpid() == self._process
+
     def run(self, function: Callable[[], Awaitable[T]]) -> T:
-        if os.getpid() != self._process:
-            # The thread has stayed behind: nobody would answer, ever.
+        if not self.here:
+            # Nobody would answer, ever.
             raise NotStartedError(
                 "expected an emitter of this process, got one that was opened before a fork; "
                 "open it in the process that uses it"
@@ -67,6 +73,54 @@ class _Loop:
                 f"expected an emitter that is open, from outside of its own loop: {error}"
             ) from None
         return future.result()
+
+    def stop(self, *, at_once: bool) -> None:
+        """Let calls under way end, unless it has to be at once; nobody can begin another."""
+        with contextlib.suppress(RuntimeError):
+            self._portal.call(self._portal.stop, at_once)
+
+
+class _Opening(AbstractContextManager["BlockingEmitter"]):
+    """The thread of an emitter.
+
+    There is no generator in it that would wait for the thread when the interpreter ends.
+    """
+
+    def __init__(self, opening: AbstractAsyncContextManager[Emitter]) -> None:
+        self._opening = opening
+        self._opened: Future[tuple[_Loop, Emitter]] = Future()
+        self._closed: Future[None] = Future()
+        self._thread = Thread(target=self._live, name="gatewright: emitting", daemon=True)
+
+    def __enter__(self) -> "BlockingEmitter":
+        self._thread.start()
+        loop, emitter = self._opened.result()
+        atexit.register(self._leave)
+        return BlockingEmitter(loop, emitter)
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        atexit.unregister(self._leave)
+        self._leave(at_once=kind is not None)
+
+    def _leave(self, *, at_once: bool = True) -> None:
+        loop, _ = self._opened.result()
+        if loop.here:
+            loop.stop(at_once=at_once)
+            self._thread.join()
+            self._closed.result()
+
+    def _live(self) -> None:
+        try:
+            anyio.run(self._serve)
+        except BaseException as error:
+            (self._closed if self._opened.done() else self._opened).set_exception(error)
+        else:
+            self._closed.set_result(None)
+
+    async def _serve(self) -> None:
+        async with self._opening as emitter, BlockingPortal() as portal:
+            self._opened.set_result((_Loop(portal), emitter))
+            await portal.sleep_until_stopped()
 
 
 class BlockingTarget:

@@ -19,7 +19,7 @@ from gatewright.protocol.socketio.codec import SocketIOCodec
 from gatewright.protocol.socketio.msgpack import SocketIOMsgpackCodec
 from gatewright.settings import Settings
 
-__all__ = ["emitting"]
+__all__ = ["emitting", "opened"]
 
 ACQUAINTANCE: Final = 2.5
 """Seconds in which every node that lives has spoken, whatever it is busy with."""
@@ -41,6 +41,23 @@ async def emitting(
     servers: whoever emits lets go of what is too old. Where no node lives the beginning takes 2.5
     seconds. Raises `StartupError`, and `BackplaneError` where it cannot be reached.
     """
+    async with opened(
+        backplane, gateways=gateways, settings=settings, dec_hook=dec_hook, enc_hook=enc_hook
+    ) as emitter:
+        yield emitter
+
+
+@asynccontextmanager
+async def opened(
+    backplane: Backplane | None,
+    *,
+    gateways: Sequence[type] | None = None,
+    settings: Settings | None = None,
+    dec_hook: DecHook | None = None,
+    enc_hook: EncHook | None = None,
+    meet: bool = True,
+) -> AsyncGenerator[Emitter]:
+    """The same; who only appends to sequences need not `meet` the nodes that live."""
     node = Node(
         settings or Settings(),
         _shared(choose(None) if backplane is None else backplane),
@@ -51,7 +68,8 @@ async def emitting(
     await node.start()
     emitter = Emitter(node)
     try:
-        await _meet(node)
+        if meet:
+            await _meet(node)
         yield emitter
     finally:
         emitter.attach(None)
