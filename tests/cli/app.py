@@ -10,8 +10,17 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.routing import Route
 
-from gatewright import DisconnectReason, Gatewright, gateway, on, on_disconnect, on_start
-from gatewright.backplane import Memory, SQLite
+from gatewright import (
+    DisconnectReason,
+    Emitter,
+    Event,
+    Gatewright,
+    gateway,
+    on,
+    on_disconnect,
+    on_start,
+)
+from gatewright.backplane import SQLite
 
 
 def tell(*words: object) -> None:
@@ -23,7 +32,11 @@ def fail(error: Exception) -> None:
     raise error
 
 
-@gateway("/chat")
+class Said(Event, event="said"):
+    text: str
+
+
+@gateway("/chat", emits=[Said])
 class Chat:
     @on_start
     async def started(self) -> None:
@@ -37,6 +50,10 @@ class Chat:
     async def echo(self, text: str) -> str:
         return text
 
+    @on("say")
+    async def say(self, emitter: Emitter, text: str) -> None:
+        await emitter.emit(Said(text))
+
     @on("die")
     async def die(self) -> None:
         os._exit(1)
@@ -46,14 +63,7 @@ class Chat:
         tell("left", reason.code)
 
 
-class Shared(Memory):
-    """What the workers ask for is only this word: what is shared is not seen here."""
-
-    shared = True
-
-
 app = Gatewright(gateways=[Chat])
-shared = Gatewright(gateways=[Chat], backplane=Shared())
 filed = Gatewright(gateways=[Chat], backplane=SQLite(os.environ.get("SESSIONS", "sessions.db")))
 
 inner = Gatewright(gateways=[Chat])

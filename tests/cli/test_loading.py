@@ -70,7 +70,7 @@ def test_an_application_that_hides_its_arguments_is_not_called() -> None:
         ("..chat:app", "a module is named as it is imported"),
         ("tests.cli.no:app", "got none of the name 'tests.cli.no'; --app-dir names"),
         ("nowhere.at.all:app", "got none of the name 'nowhere'"),
-        ("tests.cli.app:no", "got a module without it; applications there: app, shared"),
+        ("tests.cli.app:no", "got a module without it; applications there: app, filed"),
         ("tests.cli.programs:no", "there is no application in it"),
         ("tests.cli.app:app.no", "expected 'app.no' in the module 'tests.cli.app'"),
         ("tests.cli.app:Chat", "expected an ASGI application, .* got the class Chat"),

@@ -110,7 +110,7 @@ def test_a_port_that_is_taken_is_a_failure() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         for workers in ("1", "2"):
             options = ("--port", str(taken.getsockname()[1]), "--workers", workers)
-            ended = run("run", "tests.cli.app:shared", *options)
+            ended = run("run", "tests.cli.app:app", *options)
             assert ended.code == 3
             assert "address already in use" in ended.errors.lower()
 

@@ -4,11 +4,14 @@ import asyncio
 import os
 import re
 import signal
+from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
 
+from gatewright.backplane.urls import BACKPLANE
+from tests._support.redis import redis_server
 from tests.behaviours.wire import Wire, opened
 from tests.cli.programs import run, serving
 from tests.drain.programs import GOODBYE, Program
@@ -24,6 +27,12 @@ while not pathlib.Path(__file__).with_name("go").exists():
     time.sleep(0.01)
 from tests.cli.app import app
 """
+
+
+@pytest.fixture(scope="module")
+def redis() -> Iterator[str]:
+    with redis_server() as url:
+        yield url
 
 
 def workers(server: Program) -> list[int]:
@@ -48,9 +57,24 @@ async def everywhere(server: Program, stack: AsyncExitStack) -> list[Wire]:
     return clients
 
 
+async def test_they_are_one_world(redis: str) -> None:
+    async with (
+        serving("inside", "--workers", "2", "--backplane", redis) as server,
+        AsyncExitStack() as stack,
+    ):
+        await server.says(STARTED, 2)
+        clients = await everywhere(server, stack)
+        await clients[0].send({"event": "say", "data": "hi"})
+        for client in clients:
+            assert await client.receive() == {"event": "said", "data": {"text": "hi"}}
+
+
 @pytest.mark.parametrize("group", [False, True], ids=["SIGTERM", "Ctrl+C"])
-async def test_every_worker_sends_its_own_away(*, group: bool) -> None:
-    async with serving("shared", "--workers", "2") as server, AsyncExitStack() as stack:
+async def test_every_worker_sends_its_own_away(redis: str, *, group: bool) -> None:
+    async with (
+        serving("app", "--workers", "2", "--backplane", redis) as server,
+        AsyncExitStack() as stack,
+    ):
         await server.says(STARTED, 2)
         clients = await everywhere(server, stack)
         if group:
@@ -67,8 +91,8 @@ async def test_every_worker_sends_its_own_away(*, group: bool) -> None:
         server.untroubled()
 
 
-async def test_a_worker_that_dies_is_replaced() -> None:
-    async with serving("shared", "--workers", "2") as server:
+async def test_a_worker_that_dies_is_replaced(redis: str) -> None:
+    async with serving("app", "--workers", "2", "--backplane", redis) as server:
         await server.says(STARTED, 2)
         async with opened(f"{server.url.ws}/chat") as client:
             await client.send({"event": "die"})
@@ -115,11 +139,13 @@ def test_what_keeps_one_from_starting_is_said_once_and_is_a_failure(
     assert ended.output == ""
 
 
-async def test_what_keeps_a_later_one_from_starting_is_a_failure_as_well(tmp_path: Path) -> None:
+async def test_what_keeps_a_later_one_from_starting_is_a_failure_as_well(
+    tmp_path: Path, redis: str
+) -> None:
     file = tmp_path / "changing.py"
-    file.write_text("from tests.cli.app import shared\n")
-    options = ("--app-dir", str(tmp_path), "--workers", "2")
-    async with serving("changing:shared", *options) as server:
+    file.write_text("from tests.cli.app import app\n")
+    options = ("--app-dir", str(tmp_path), "--workers", "2", "--backplane", redis)
+    async with serving("changing:app", *options) as server:
         await server.says(STARTED, 2)
         file.write_text("raise RuntimeError('changed for the worse')\n")
         async with opened(f"{server.url.ws}/chat") as client:
@@ -130,8 +156,10 @@ async def test_what_keeps_a_later_one_from_starting_is_a_failure_as_well(tmp_pat
         nothing_left(server)
 
 
-async def test_polls_of_socketio_which_would_go_astray_are_refused_with_what_to_do() -> None:
-    async with serving("shared", "--workers", "2") as server:
+async def test_polls_of_socketio_which_would_go_astray_are_refused_with_what_to_do(
+    redis: str,
+) -> None:
+    async with serving("app", "--workers", "2", "--backplane", redis) as server:
         await server.says(STARTED, 2)
         for _ in range(3):
             reply = await server.ask("/socket.io/?EIO=4&transport=polling")
@@ -142,8 +170,8 @@ async def test_polls_of_socketio_which_would_go_astray_are_refused_with_what_to_
         await server.says("a Socket.IO client was refused: long-polling does not work here")
 
 
-async def test_how_many_may_stand_in_the_environment() -> None:
-    async with serving("shared", env={"WEB_CONCURRENCY": "2"}) as server:
+async def test_how_many_may_stand_in_the_environment(redis: str) -> None:
+    async with serving("app", env={"WEB_CONCURRENCY": "2", BACKPLANE: redis}) as server:
         await server.says(STARTED, 2)
     ended = run("run", "tests.cli.app:app", env={"GATEWRIGHT_WORKERS": "4"})
     assert (ended.code, "4 workers" in ended.errors) == (3, True)
