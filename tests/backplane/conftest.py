@@ -10,9 +10,11 @@ from secrets import token_hex
 import pytest
 
 from gatewright.backplane import Backplane, Memory, SQLite
+from gatewright.backplane.nats import Nats
 from gatewright.backplane.redis import Redis
 from tests._support.redises import shared_cluster, shared_server
 from tests.backplane.hub import Hub, Hubbed
+from tests.backplane.logs import nats as nats_servers
 
 Elapse = Callable[[float], Awaitable[None]]
 """Let seconds pass for a backplane; one whose clock cannot be moved sleeps."""
@@ -54,23 +56,32 @@ async def hub() -> AsyncGenerator[Made]:
 
 @asynccontextmanager
 async def redis() -> AsyncGenerator[Made]:
-    yield shared(shared_server().url)
+    now, elapse = _clock()
+    yield Redis(shared_server().url, prefix=token_hex(4), clock=now), elapse
 
 
 @asynccontextmanager
 async def redis_cluster() -> AsyncGenerator[Made]:
     hosts = ",".join(f"127.0.0.1:{server.port}" for server in shared_cluster())
-    yield shared(f"redis+cluster://{hosts}")
+    now, elapse = _clock()
+    yield Redis(f"redis+cluster://{hosts}", prefix=token_hex(4), clock=now), elapse
 
 
-def shared(url: str) -> Made:
-    """One with a prefix that no other test has, on a server that all of them use."""
+@asynccontextmanager
+async def nats() -> AsyncGenerator[Made]:
+    now, elapse = _clock()
+    prefix = nats_servers.fresh_prefix()
+    yield Nats(nats_servers.shared_server(), prefix=prefix, clock=now), elapse
+
+
+def _clock() -> tuple[Callable[[], float], Elapse]:
+    """One of a backplane that has names which no other test has, on a server that all use."""
     now = [time.time()]
 
     async def elapse(seconds: float) -> None:
         now[0] += seconds
 
-    return Redis(url, prefix=token_hex(4), clock=lambda: now[0]), elapse
+    return lambda: now[0], elapse
 
 
 FACTORIES: dict[str, Factory] = {
@@ -79,8 +90,9 @@ FACTORIES: dict[str, Factory] = {
     "hub": hub,
     "redis": redis,
     "redis-cluster": redis_cluster,
+    "nats": nats,
 }
-DURABLE = ["sqlite", "hub", "redis", "redis-cluster"]
+DURABLE = ["sqlite", "hub", "redis", "redis-cluster", "nats"]
 """Those whose sessions outlive a stop, of which more is asked."""
 
 

@@ -25,7 +25,7 @@ async def test_numbers_go_on_in_the_same_epoch(lasting: Made) -> None:
                 assert await backplane.position(namespace) == position
     async with started(backplane) as lane:
         first = await backplane.publish("/a", [entry(3)])
-        assert first == before["/a"].seq + 1
+        assert first > before["/a"].seq
         (batch,) = await lane.first(1)
         assert isinstance(batch, Batch)
         assert batch.epoch == before["/a"].epoch

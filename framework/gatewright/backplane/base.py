@@ -247,7 +247,7 @@ class Backplane(ABC):
 
     @abstractmethod
     async def position(self, namespace: str) -> Position:
-        """The number of the last entry."""
+        """The number of the last entry, or one between it and the next: they may have holes."""
 
     async def follow(self, namespace: str) -> None:
         """Deliver this namespace's lane to this node, from here on; raises rather than miss any.

@@ -12,9 +12,9 @@ from contextlib import asynccontextmanager
 from functools import cache
 from typing import Any
 
-from gatewright.backplane.nats import NatsLog
 from gatewright.backplane.nats.connection import Connection
 from gatewright.backplane.nats.jetstream import JetStream
+from gatewright.backplane.nats.log import NatsLog
 from gatewright.backplane.nats.streams import Layout
 from gatewright.backplane.shared.log import Log
 from tests._support.needs import nats_server
@@ -23,7 +23,7 @@ from tests.chaos import engines
 from tests.chaos.ports import lasting_port
 from tests.chaos.proxy import Proxy, proxy
 
-__all__ = ["NatsEngine", "jetstream", "nats", "nats_alone", "shared_server"]
+__all__ = ["NatsEngine", "fresh_prefix", "jetstream", "nats", "nats_alone", "shared_server"]
 
 _prefixes = itertools.count(1)
 

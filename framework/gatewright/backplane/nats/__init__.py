@@ -1,5 +1,5 @@
-"""The backplane on NATS JetStream."""
+"""The backplane of nodes that share NATS; it needs the extra `gatewright[nats]`."""
 
-from gatewright.backplane.nats.log import NatsLog
+from gatewright.backplane.nats.backplane import Nats
 
-__all__ = ["NatsLog"]
+__all__ = ["Nats"]

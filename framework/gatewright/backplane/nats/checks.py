@@ -22,7 +22,7 @@ PROBED: Final = " probe"
 """A namespace of nobody, in which nodes try what they need."""
 
 HEARD_WITHIN: Final = 2.0
-WHERE: Final = "Nats(servers)"
+WHERE: Final = "Nats(url)"
 
 
 def refused(expected: str, got: str, fix: str) -> StartupError:

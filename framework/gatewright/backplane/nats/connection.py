@@ -52,8 +52,15 @@ class _Client(Client):
 
     def __init__(self) -> None:
         super().__init__()
+        self.secure = False
         self.ordered: set[int] = set()
         self.arrived: deque[Msg] = deque()
+
+    async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:  # noqa: FBT001, FBT002
+        # The client speaks TLS where the server asks for it, and says who it is in any case.
+        if initial_connection and self.secure and not info.get("tls_required"):
+            raise nats.errors.SecureConnWantedError
+        await super()._process_info(info, initial_connection)
 
 
 class Nobody(Unreachable):
@@ -105,6 +112,7 @@ class Connection:
         raise Unreachable("no NATS server can be reached: " + "; ".join(failed))
 
     async def _connect(self, server: str, options: Mapping[str, Any]) -> None:
+        self._client.secure = server.startswith("tls:") or "tls" in options
         # To reconnect is ours: whatever was subscribed to must be known to be broken.
         await self._client.connect(
             **options,

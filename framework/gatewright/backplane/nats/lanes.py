@@ -21,7 +21,7 @@ from gatewright.backplane.nats.sizes import Sizes
 from gatewright.backplane.nats.streams import Layout, life, provide
 from gatewright.backplane.shared.log import Ears, Head, Message, Page, Unreachable
 
-__all__ = ["MOST_ENTRIES", "Lane", "Lanes"]
+__all__ = ["MOST_ENTRIES", "Lane", "Lanes", "message_at"]
 
 logger: logging.Logger = logging.getLogger("gatewright")
 
@@ -39,6 +39,12 @@ ATTEMPTS: Final = 5
 
 _COUNT: Final = 2
 """Bytes in front of a body, which say how many entries it has."""
+
+
+def message_at(epoch: str, n: int, count: int, body: bytes) -> Message:
+    """The message with a number; those of its entries are the last of the ones it has."""
+    before = n - 1
+    return Message(epoch, n, before, n * MOST_ENTRIES, count, body, floor=before * MOST_ENTRIES)
 
 
 class _Hearing:
@@ -73,7 +79,7 @@ class Lane:
 
     def message(self, n: int, data: bytes) -> Message:
         count = int.from_bytes(data[:_COUNT], "big")
-        return Message(self.epoch, n, n - 1, n * MOST_ENTRIES, count, data[_COUNT:])
+        return message_at(self.epoch, n, count, data[_COUNT:])
 
 
 class Lanes:

@@ -17,7 +17,7 @@ import msgspec
 from msgspec import Struct
 
 from gatewright.backplane.nats.jetstream import JetStream, Kept, WrongLast
-from gatewright.backplane.nats.lanes import Lane, Lanes
+from gatewright.backplane.nats.lanes import Lane, Lanes, message_at
 from gatewright.backplane.nats.streams import Layout
 from gatewright.backplane.shared.log import Head, Message, Replaced, Stored, Unreachable
 
@@ -141,7 +141,7 @@ class Records:
             if id == kept.version:
                 return mark
         head = await self._lanes.append(namespace, kept.marker, 0, kept.version, kept.id)
-        return Message(head.epoch, head.n, head.n - 1, head.seq, 0, kept.marker)
+        return message_at(head.epoch, head.n, 0, kept.marker)
 
     # Changing
 

@@ -13,9 +13,10 @@ from gatewright.backplane.nats.names import token
 from gatewright.backplane.shared.log import Unreachable
 from gatewright.errors import StartupError
 
-__all__ = ["DUPLICATES", "Layout", "Storage", "life", "provide"]
+__all__ = ["DUPLICATES", "STORAGES", "Layout", "Storage", "life", "provide"]
 
 Storage: TypeAlias = Literal["file", "memory"]
+STORAGES: Final[tuple[Storage, ...]] = ("file", "memory")
 
 DUPLICATES: Final = 120.0
 """Seconds for which a message that is sent again is known; it is sent again for 4."""

@@ -295,7 +295,7 @@ def _floor(page: Page) -> int:
     """The number of the last entry before those of a page."""
     if not page.messages:
         return page.head.seq
-    return page.messages[0].seq - page.messages[0].count
+    return page.messages[0].before
 
 
 def _marker(namespace: str, seq: int, body: bodies.Body) -> Marker | None:

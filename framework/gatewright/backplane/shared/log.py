@@ -35,7 +35,10 @@ class Head(Struct, frozen=True):
 
 
 class Message(Struct, frozen=True):
-    """A message of a lane; `prev` is the number of the one before it in this lane."""
+    """A message of a lane; `prev` is the number of the one before it in this lane.
+
+    `floor` is the `seq` of that one, where numbers of entries have holes between them.
+    """
 
     epoch: str
     n: int
@@ -43,6 +46,12 @@ class Message(Struct, frozen=True):
     seq: int
     count: int
     body: bytes
+    floor: int | None = None
+
+    @property
+    def before(self) -> int:
+        """Where the lane ended before it: the `seq` of the message `prev`."""
+        return self.seq - self.count if self.floor is None else self.floor
 
 
 class Page(Struct, frozen=True):
