@@ -22,6 +22,7 @@ from gatewright.declare.specs import CallNext, Guard, Interceptor
 from gatewright.di import app_scoped, connection_scoped, event_scoped, resource
 from gatewright.emitter import Emitter
 from gatewright.errors import CallTimeout, ErrorCode, EventError
+from gatewright.people import Presence
 from gatewright.settings import Rate, Settings
 from gatewright.types import DisconnectReason, Gap, Handshake, Identity
 
@@ -43,6 +44,7 @@ __all__ = [
     "Handshake",
     "Identity",
     "Interceptor",
+    "Presence",
     "Principal",
     "Rate",
     "Settings",

@@ -127,6 +127,7 @@ class Absences:
         keeper = connection.keeper
         rooms = connection.rooms
         assert keeper is not None
+        self._node.presence.ended(connection)
 
         async def end() -> None:
             try:
@@ -234,6 +235,7 @@ class Absences:
         assert connection is not None
         connection.ended = True
         self._node.calls.lost(connection.id)
+        self._node.presence.ended(connection)
         if absence.ledger is not None:
             await absence.ledger.close(limit)
         connection.joined = set(rooms)

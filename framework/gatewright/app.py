@@ -28,6 +28,7 @@ from gatewright.emitter import Emitter
 from gatewright.errors import NotStartedError, StartupError
 from gatewright.namespaces import specific
 from gatewright.node import Node
+from gatewright.people import Presence
 from gatewright.protocol.codecs import Codec, DecHook, EncHook, JsonCodec, MsgpackCodec
 from gatewright.protocol.rates import TokenBucket
 from gatewright.protocol.sessions.codecs import (
@@ -120,6 +121,8 @@ class Gatewright:
         self.settings: Settings = settings or Settings()
         self.emitter: Emitter = Emitter()
         """Emits from anywhere in this process, once the application has started."""
+        self.presence: Presence = Presence()
+        """Knows who is where, once the application has started."""
         self._routes: list[BaseRoute] = [
             WebSocketRoute(
                 path,
@@ -203,6 +206,8 @@ class Gatewright:
                 stack.push_async_callback(bridge.stop)
             self.emitter.attach(node)
             stack.callback(self.emitter.attach, None)
+            self.presence.attach(node)
+            stack.callback(self.presence.attach, None)
             rate = self.settings.accept_rate
             now = asyncio.get_running_loop().time()
             self._accepting = TokenBucket(rate, now) if rate is not None else None
@@ -284,6 +289,7 @@ class Gatewright:
         """A container; one for `opening` knows what is there before a connection exists."""
         app: Mapping[type, object] = {
             Emitter: self.emitter,
+            Presence: self.presence,
             Settings: self.settings,
             Gatewright: self,
         }

@@ -112,6 +112,7 @@ def _required_principal(context: Context) -> Any:
 
 _SIMPLE: dict[Source, Getter] = {
     Source.EMITTER: lambda context: context.place.emitter,
+    Source.PRESENCE: lambda context: context.place.presence,
     Source.CONNECTION: lambda context: context.connection,
     Source.CONTEXT: lambda context: context,
     Source.HANDSHAKE: lambda context: context.handshake,

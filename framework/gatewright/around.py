@@ -14,6 +14,7 @@ from gatewright.declare.reader import read_catcher
 from gatewright.declare.specs import Catcher, CatchMethod, Guard, Interceptor, Parameter, Source
 from gatewright.emitter import Emitter
 from gatewright.errors import StartupError
+from gatewright.people import Presence
 from gatewright.types import DisconnectReason, Gap, Handshake
 
 __all__ = [
@@ -31,6 +32,7 @@ TABLE: Mapping[Any, Source] = {
     Context: Source.CONTEXT,
     Handshake: Source.HANDSHAKE,
     Emitter: Source.EMITTER,
+    Presence: Source.PRESENCE,
     DisconnectReason: Source.REASON,
     Gap | None: Source.GAP,
 }

@@ -30,6 +30,7 @@ from gatewright.emitter import Emitter
 from gatewright.errors import StartupError
 from gatewright.identities import Authenticate, read_authenticate
 from gatewright.node import Template
+from gatewright.people import Presence
 
 __all__ = ["Blueprint", "GatewayBlueprint", "NamespaceBlueprint", "draw"]
 
@@ -42,8 +43,8 @@ class GatewayBlueprint(Struct, frozen=True):
     handler_guards: Mapping[str, tuple[GuardBlueprint, ...]]
     errors: tuple[CatchMethod, ...]
     handler_errors: Mapping[str, tuple[CatchMethod, ...]]
-    emitters: tuple[str, ...]
-    """Constructor parameters that take the namespace's emitter."""
+    bound: Mapping[str, type[Emitter | Presence]]
+    """Constructor parameters that take what is bound to the namespace."""
 
 
 class NamespaceBlueprint(Struct, frozen=True):
@@ -152,26 +153,33 @@ def _gateway(gateway: Gateway) -> GatewayBlueprint:
         guards,
         unique_catches((*gateway.catches, *own), name),
         errors,
-        _emitters(gateway),
+        _bound(gateway),
     )
 
 
-def _emitters(gateway: Gateway) -> tuple[str, ...]:
-    """The constructor's parameters for the bound emitter."""
+def _bound(gateway: Gateway) -> Mapping[str, type[Emitter | Presence]]:
+    """The constructor's parameters for the namespace's emitter and presence."""
     owner = next(cls for cls in gateway.cls.__mro__ if "__init__" in vars(cls))
     if owner is object:
-        return ()
+        return {}
     where = f"{gateway.cls.__name__}.__init__"
     hints = annotations(vars(owner)["__init__"], where, typevars(gateway.cls).get(owner))
-    names = tuple(name for name, hint in hints.items() if unwrap_annotated(hint)[0] is Emitter)
-    if names and gateway.path:
-        raise StartupError(
-            f"{gateway.cls.__name__}.__init__, parameter {names[0]!r}",
-            expected="a gateway of a namespace without path parameters, to bind its emitter to",
-            got=f"one of {gateway.spec.namespace}",
-            fix="Take the Emitter as a parameter of the handler: it is bound to the connection's.",
-        )
-    return names
+    bound: dict[str, type[Emitter | Presence]] = {}
+    for name, hint in hints.items():
+        kind = unwrap_annotated(hint)[0]
+        if kind is not Emitter and kind is not Presence:
+            continue
+        if gateway.path:
+            called = "its emitter" if kind is Emitter else "presence"
+            raise StartupError(
+                f"{gateway.cls.__name__}.__init__, parameter {name!r}",
+                expected=f"a gateway of a namespace without path parameters, to bind {called} to",
+                got=f"one of {gateway.spec.namespace}",
+                fix=f"Take the {kind.__name__} as a parameter of the handler: it is bound to the "
+                "connection's.",
+            )
+        bound[name] = kind
+    return bound
 
 
 def _namespace(path: str, gateways: Sequence[GatewayBlueprint]) -> NamespaceBlueprint:

@@ -20,9 +20,13 @@ from gatewright.errors import StartupError
 from gatewright.guards import Guards
 from gatewright.identities import Authenticate
 from gatewright.node import Address, Node
+from gatewright.people import Presence
 from gatewright.plans import EventPlan, HookPlan
 
 __all__ = ["Compiler", "GatewayPlan", "check_injection"]
+
+SOURCES: Mapping[Any, Source] = {Emitter: Source.EMITTER, Presence: Source.PRESENCE}
+"""What is bound to a namespace, as the source of a parameter."""
 
 
 class GatewayPlan:
@@ -39,7 +43,7 @@ def check_injection(blueprint: Blueprint, container: Container, opening: Contain
     `opening` is another one, with only what is there while a connection opens.
     """
     for each in _gateways(blueprint):
-        container.create_recipe(each.gateway.cls, each.emitters, at=Depth.APP)
+        container.create_recipe(each.gateway.cls, each.bound, at=Depth.APP)
     for target in _classes(blueprint):
         _check_around(target, container)
     for parameter, where, depth, opens in _injections(blueprint):
@@ -100,13 +104,14 @@ class Compiler:
         """Create one gateway and compile its handlers and hooks."""
         gateway, template = blueprint.gateway, namespace.template
         application = self._blueprint.around(namespace)
-        bound = None
+        bound: dict[type, Any] = {}
         if not template.parameters:
-            bound = Emitter(self._node, Address(template.path, template.emits))
+            address = Address(template.path, template.emits)
+            bound = {kind: kind(self._node, address) for kind in (Emitter, Presence)}
         instance: object = await self._container.create(
-            gateway.cls, dict.fromkeys(blueprint.emitters, bound)
+            gateway.cls, {name: bound[kind] for name, kind in blueprint.bound.items()}
         )
-        constants = {Source.EMITTER: bound} if bound is not None else {}
+        constants = {SOURCES[kind]: each for kind, each in bound.items()}
         hooks = {
             kind: HookPlan(
                 hook.where,

@@ -5,6 +5,7 @@ from time import time
 from typing import Any, Protocol
 from unicodedata import category
 
+import msgspec
 from msgspec import Struct
 from typing_extensions import TypeForm, TypeVar
 
@@ -13,6 +14,7 @@ from gatewright.emitter import Target, event_name
 from gatewright.errors import ErrorCode, EventError
 from gatewright.node import Address, Node
 from gatewright.outlets import Outlet
+from gatewright.presence import Tracked
 from gatewright.protocol.close import CloseCode
 from gatewright.protocol.codecs import Codec
 from gatewright.recovery import Keeper
@@ -53,6 +55,7 @@ class Connection:
         "outbox",
         "renewed",
         "since",
+        "tracked",
         "unwanted",
     )
 
@@ -85,6 +88,8 @@ class Connection:
         self._refresh = refresh
         self.keeper: Keeper | None = None
         """Its session record, where the transport lets sessions return."""
+        self.tracked: Tracked | None = None
+        """What it has asked of presence."""
         self.renewed: Callable[[], None] | None = None
         """Called when the identity has changed."""
         self.unwanted: bool = False
@@ -113,6 +118,11 @@ class Connection:
     def position(self) -> Position | None:
         """Where its node stands in the namespace's sequence."""
         return self._node.namespaces.position(self.namespace)
+
+    @property
+    def generation(self) -> int:
+        """Which of its session's sockets it has, or had last."""
+        return 1 if self.keeper is None else self.keeper.generation
 
     @property
     def principal(self) -> Any:
@@ -198,6 +208,38 @@ class Connection:
             if not self._node.namespaces.here(self.namespace, self):
                 self.joined.difference_update(old)
 
+    async def track(self, meta: object = None) -> None:
+        """List this connection in all its rooms, now and later, and tell it who is there.
+
+        It gets `presence:state` of every room, then `presence:diff`; docs/presence.md has more.
+        `meta` is what the list shows of it, anything that msgspec can encode, until the next call
+        replaces it. `ValueError`: it has more than `settings.presence_meta` bytes.
+        """
+        limit = self._node.settings.presence_meta
+        encoded = msgspec.msgpack.encode(meta, enc_hook=self._node.states.enc_hook)
+        if len(encoded) > limit:
+            raise ValueError(
+                f"{self.namespace}: expected at most {limit} bytes to track, got {len(encoded)}; "
+                "track what a list shows of somebody, and keep the rest elsewhere"
+            )
+        await self._present(Tracked.now(encoded, self.tracked))
+
+    async def watch(self) -> None:
+        """Tell this connection who is in its rooms, as `track` does, without listing it."""
+        await self._present(Tracked.now(None, self.tracked))
+
+    async def untrack(self) -> None:
+        """List this connection nowhere, and tell it nothing more of who is there."""
+        await self._present(None)
+
+    async def _present(self, tracked: Tracked | None) -> None:
+        if tracked == self.tracked:
+            return
+        if self.keeper is not None:
+            await self.keeper.track(tracked)
+        self.tracked = tracked
+        self._node.presence.track(self)
+
     async def emit(self, event: Struct) -> int:
         """Send an event to this connection alone; returns its number in the sequence."""
         return await Target(self._node, self._address, (self.id,)).emit(event)
@@ -254,6 +296,7 @@ class Connection:
         if self.keeper is not None and self.user != before:
             await self.keeper.rename(self.user)
         self._node.namespaces[self.namespace].rename(self, before)
+        self._node.presence.track(self)
         if self.renewed is not None:
             self.renewed()
 

@@ -20,8 +20,10 @@ from gatewright.namespaces import NamespacePlan
 from gatewright.node import Address, Node
 from gatewright.openings import Opening, Openings
 from gatewright.outlets import Nowhere, Outlet
+from gatewright.people import Presence
 from gatewright.protocol.codecs import Codec
 from gatewright.protocol.frames import Envelope
+from gatewright.recovery import unpack
 from gatewright.rooms import OWN_ROOM
 from gatewright.session import Session
 from gatewright.types import Handshake, Identity
@@ -105,6 +107,7 @@ class Connections:
             )
         place.connection = connection
         place.emitter = Emitter(node, address)
+        place.presence = Presence(node, address)
         opening.level.instances[Connection] = connection
         return connection
 
@@ -163,14 +166,16 @@ class Connections:
             logger.exception("%s of %s: cannot tell its hooks", record.id, record.namespace)
             return None
         place.emitter = Emitter(self._node, address)
+        place.presence = Presence(self._node, address)
         place.connected = len(namespace.gateways)
         return Absence(namespace, place)
 
     def _state(self, namespace: NamespacePlan, record: Record | None) -> Struct | None:
         blueprint = namespace.blueprint
+        kept = b"" if record is None else unpack(record.state)[0]
         if blueprint.state is None:
             return None
-        if record is not None and record.state:
-            state: Struct = self._node.states.decoder(blueprint.state)(record.state)
+        if kept:
+            state: Struct = self._node.states.decoder(blueprint.state)(kept)
             return state
         return blueprint.state()

@@ -6,6 +6,7 @@ from typing import Any
 from gatewright.connection import Connection
 from gatewright.di import Level
 from gatewright.emitter import Emitter
+from gatewright.people import Presence
 from gatewright.protocol.frames import Data
 from gatewright.types import DisconnectReason, Gap, Handshake, Identity
 
@@ -15,7 +16,15 @@ __all__ = ["Context", "Place"]
 class Place:
     """What all events of one connection share; also where one is that still opens."""
 
-    __slots__ = ("connected", "connection", "converted", "emitter", "handshake", "identity")
+    __slots__ = (
+        "connected",
+        "connection",
+        "converted",
+        "emitter",
+        "handshake",
+        "identity",
+        "presence",
+    )
 
     def __init__(
         self, handshake: Handshake, converted: Mapping[tuple[str, Any], Any] | None = None
@@ -28,6 +37,8 @@ class Place:
         self.connection: Connection | None = None
         self.emitter: Emitter | None = None
         """Bound to this namespace; None while the connection opens."""
+        self.presence: Presence | None = None
+        """Likewise."""
         self.connected: int = 0
         """How many gateways' connect hooks have finished."""
 

@@ -16,7 +16,7 @@ from gatewright.node import Address, Node
 from gatewright.protocol.outgoing import Outgoing
 from gatewright.relays import Whom, all_answers
 
-__all__ = ["Emitter", "Named", "Target", "event_name", "fill"]
+__all__ = ["Emitter", "Named", "Target", "event_name", "fill", "locate"]
 
 _PARAMETER = re.compile(r"{([^{}]*)}")
 
@@ -198,21 +198,26 @@ class Emitter(Target):
             raise NotStartedError(
                 "emit before the application has started: its lifespan has not run"
             )
-        template = self._node.templates.get(namespace)
-        if template is None:
-            known = ", ".join(sorted(self._node.templates))
-            raise EmitError(f"expected a declared namespace, one of {known}, got {namespace!r}")
-        if set(path) != set(template.parameters):
-            wanted = ", ".join(template.parameters) or "none"
-            got = ", ".join(path) or "none"
-            raise EmitError(f"{namespace}: expected path parameters {wanted}, got {got}")
-        filled = fill(template.path, {name: str(value) for name, value in path.items()})
-        return Emitter(self._node, Address(filled, template.emits))
+        return Emitter(self._node, locate(self._node, namespace, path))
 
     def attach(self, node: Node | None) -> Self:
         """Give an emitter made before start its running node, or take it away at the end."""
         self._node = node
         return self
+
+
+def locate(node: Node, namespace: str, path: Mapping[str, object]) -> Address:
+    """A namespace as declared, with its path parameters; raises `EmitError` where it is none."""
+    template = node.templates.get(namespace)
+    if template is None:
+        known = ", ".join(sorted(node.templates))
+        raise EmitError(f"expected a declared namespace, one of {known}, got {namespace!r}")
+    if set(path) != set(template.parameters):
+        wanted = ", ".join(template.parameters) or "none"
+        got = ", ".join(path) or "none"
+        raise EmitError(f"{namespace}: expected path parameters {wanted}, got {got}")
+    filled = fill(template.path, {name: str(value) for name, value in path.items()})
+    return Address(filled, template.emits)
 
 
 def fill(path: str, values: Mapping[str, str]) -> str:

@@ -9,6 +9,7 @@ from gatewright.calls import Calls
 from gatewright.flusher import Flusher
 from gatewright.liveness import Wheel
 from gatewright.observing import Observer
+from gatewright.presence import Tracker
 from gatewright.protocol.codecs import Codec, MsgpackCodec
 from gatewright.protocol.sessions.codecs import SessionCodec
 from gatewright.receivers import Receivers
@@ -79,6 +80,13 @@ class Node:
             self.states.enc_hook,
             settings.request_timeout,
         )
+        self.presence: Tracker = Tracker(
+            settings,
+            self.namespaces,
+            self.observers,
+            self.remote if backplane.shared else None,
+        )
+        """Who is in which room, as far as they are tracked."""
 
     async def start(self) -> None:
         await self.backplane.start(
@@ -91,11 +99,13 @@ class Node:
             for codec in self.codecs.values():
                 if isinstance(codec, SessionCodec):
                     codec.mark = self.backplane.node
+        self.presence.start()
 
     async def stop(self) -> None:
         self.stopped = True
         self.wheel.stop()
         self.flusher.stop()
+        self.presence.stop()
         await self.remote.stop()
         await self.backplane.stop()
 

@@ -5,20 +5,42 @@ import logging
 from collections.abc import Coroutine
 from hashlib import sha256
 from secrets import token_urlsafe
-from typing import Any
+from typing import Any, Final
 
+import msgspec
 from msgspec import Struct
 
 from gatewright.backplane.base import Backplane, Resumption
+from gatewright.presence import Tracked
 from gatewright.protocol.codecs import Codec
 from gatewright.types import Frame, Position
 
-__all__ = ["Keeper", "Ticket", "hash_secret", "new_secret", "replay"]
+__all__ = ["Keeper", "Ticket", "hash_secret", "new_secret", "replay", "unpack"]
 
 logger: logging.Logger = logging.getLogger("gatewright")
 
 CONFIRM_EVERY = 60.0
 """Seconds between two writes of how far a client has read (rule R7 of the recovery model)."""
+
+
+PACKED: Final = b"\xc1"
+"""What a record's state begins with where there is more than the state: no MessagePack does."""
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(tuple[Tracked, bytes]).decode
+
+
+def pack(state: bytes, tracked: Tracked | None) -> bytes:
+    """What a record keeps as the state of a connection."""
+    return state if tracked is None else PACKED + _encode((tracked, state))
+
+
+def unpack(kept: bytes) -> tuple[bytes, Tracked | None]:
+    """The connection's own state, and what it has asked of presence; raises what decoders raise."""
+    if not kept.startswith(PACKED):
+        return kept, None
+    tracked, state = _decode(memoryview(kept)[1:])
+    return state, tracked
 
 
 def new_secret() -> str:
@@ -50,13 +72,15 @@ class Keeper:
     __slots__ = (
         "_backplane",
         "_confirmed",
-        "_generation",
         "_id",
         "_namespace",
         "_sent",
+        "_state",
         "_tasks",
         "_written",
+        "generation",
         "start",
+        "tracked",
     )
 
     def __init__(
@@ -66,13 +90,19 @@ class Keeper:
         id: str,
         start: Position,
         generation: int = 1,
+        kept: bytes = b"",
     ) -> None:
+        """`kept` is the state that its record has."""
         self.start: Position = start
         """What its entitlement, of this socket, begins after."""
+        self.generation: int = generation
+        """Which of its sockets this is."""
         self._backplane = backplane
         self._namespace = namespace
         self._id = id
-        self._generation = generation
+        self._state, tracked = unpack(kept)
+        self.tracked: Tracked | None = tracked
+        """What the connection has asked of presence."""
         self._sent: Position | None = None
         self._confirmed = 0
         self._written = asyncio.get_running_loop().time()
@@ -80,6 +110,25 @@ class Keeper:
 
     async def save(self, state: bytes) -> None:
         """Keep the connection's state."""
+        # At once: what is tracked while this is written is written with it.
+        before, self._state = self._state, state
+        try:
+            await self._write()
+        except BaseException:
+            self._state = before
+            raise
+
+    async def track(self, tracked: Tracked | None) -> None:
+        """Keep what the connection has asked of presence, for whoever resumes it."""
+        before, self.tracked = self.tracked, tracked
+        try:
+            await self._write()
+        except BaseException:
+            self.tracked = before
+            raise
+
+    async def _write(self) -> None:
+        state = pack(self._state, self.tracked)
         await self._backplane.save(self._namespace, self._id, state)
 
     async def rename(self, user: str | None) -> None:
@@ -113,7 +162,7 @@ class Keeper:
 
     async def _settle(self) -> None:
         try:
-            await self._backplane.settle(self._namespace, self._id, self._generation)
+            await self._backplane.settle(self._namespace, self._id, self.generation)
         except Exception:
             logger.exception("%s of %s: cannot settle", self._id, self._namespace)
 
@@ -129,12 +178,12 @@ class Keeper:
         """
         if self._confirmed:
             await self._confirm()
-        generation = self._generation
+        generation = self.generation
         return await self._backplane.release(self._namespace, self._id, generation, taken=taken)
 
     async def end(self) -> bool:
         """The session is over; False where another socket has it."""
-        return await self._backplane.end(self._namespace, self._id, self._generation)
+        return await self._backplane.end(self._namespace, self._id, self.generation)
 
 
 def replay(resumption: Resumption, codec: Codec) -> list[Frame] | None:

@@ -129,15 +129,17 @@ class Returns:
             if await backplane.end(namespace, record.id, record.generation):
                 await self._absences.end(record)
             return None
-        connection.keeper = Keeper(
-            backplane, namespace, record.id, resumption.head, record.generation
+        connection.keeper = keeper = Keeper(
+            backplane, namespace, record.id, resumption.head, record.generation, record.state
         )
+        connection.tracked = keeper.tracked
         ledger = None
         if way.calls_last:
             ledger = self._resumed_ledger(connection, absence, record.taken, ticket.sent)
         session = self._connections.host(path, opening, connection, way, ledger)
         self._node.namespaces[namespace].restore(connection, record.rooms)
         self._enter(session, held, resumption.head)
+        self._node.presence.arrived(connection)
         head = resumption.head
         gap = Gap(resumption.gaps, head.epoch, head.seq) if resumption.gaps else None
         return Resumed(session, missed, gap)

@@ -161,6 +161,8 @@ class Namespaces:
         self._held: dict[str, list[Held]] = {}
         self.moved: Callable[[Moved], None] = ignore
         """Who is told that a session is another node's now."""
+        self.marked: Callable[[Marker], None] = ignore
+        """Who is told of every change of membership that the lane brings, of those here or not."""
 
     def __len__(self) -> int:
         return len(self._open)
@@ -298,15 +300,15 @@ class Namespaces:
     def _other(self, passing: Marker | Moved | Break, namespace: Namespace | None) -> None:
         if isinstance(passing, Moved):
             self.moved(passing)
-        elif namespace is None:
-            return
-        elif isinstance(passing, Break):
+        elif isinstance(passing, Marker):
+            if namespace is not None:
+                namespace.apply(passing)
+                if self._observers and passing.member in namespace.members:
+                    self._tell(passing)
+            self.marked(passing)
+        elif namespace is not None:
             for member in list(namespace.members.values()):
                 member.outbox.close(CloseCode.BEHIND, LOST_TOUCH)
-        else:
-            namespace.apply(passing)
-            if self._observers and passing.member in namespace.members:
-                self._tell(passing)
 
     def _tell(self, marker: Marker) -> None:
         for observer in self._observers:

@@ -184,6 +184,7 @@ class Session:
             # Else it says goodbye, and is its transport's affair from here on.
             self._outbox.lose()
         self.connection.final = not kept
+        node.presence.lost(self.connection, kept=kept)
         if not (kept and self.connection.patient):
             node.calls.lost(self.connection.id)
         limit = node.settings.finish_timeout

@@ -97,6 +97,15 @@ class Settings(Struct, frozen=True, kw_only=True):
     max_away_per_user: Count = 5
     """The same for one user."""
 
+    presence_linger: Seconds = 15.0
+    """How long a lost connection that may return stays in the lists of who is there."""
+
+    presence_pause: Seconds = 0.1
+    """Between two diffs of one room's list; the first after a quiet time is sent at once."""
+
+    presence_meta: Bytes = 4096
+    """What one connection may track, in bytes of MessagePack."""
+
     drain: Seconds = 10.0
     """The window over which clients are told to come back when the process stops."""
 

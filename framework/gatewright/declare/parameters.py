@@ -22,7 +22,7 @@ class Allowed(Flag):
     """Which sources make sense where a parameter stands."""
 
     APP = auto()
-    """Only what exists without a connection: `Emitter`, `Inject[T]`."""
+    """Only what exists without a connection: `Emitter`, `Presence`, `Inject[T]`."""
     OPENING = auto()
     """What is known before a connection exists: `Handshake`, `Principal`, the path."""
     CONNECTION = auto()
@@ -35,6 +35,7 @@ class Allowed(Flag):
 _NEEDS = {
     Source.CONNECTION: Allowed.CONNECTION,
     Source.EMITTER: Allowed.CONNECTION | Allowed.APP,
+    Source.PRESENCE: Allowed.CONNECTION | Allowed.APP,
     Source.STATE: Allowed.CONNECTION,
     Source.CONTEXT: Allowed.CONNECTION | Allowed.OPENING,
     Source.HANDSHAKE: Allowed.CONNECTION | Allowed.OPENING,
@@ -46,6 +47,12 @@ _NEEDS = {
     Source.GAP: Allowed.GAP,
     Source.ROOM: Allowed.ROOM,
 }
+
+_BOUND = {
+    Source.EMITTER: ("an emitter", 'emitter.of("/lab/{bench}", bench=7)'),
+    Source.PRESENCE: ("presence", 'presence.at("/lab/{bench}", bench=7)'),
+}
+"""What is bound to a namespace, and how it is."""
 
 _HOOKS = {Source.REASON: "@on_disconnect", Source.GAP: "@on_resume"}
 
@@ -184,12 +191,13 @@ def _check_allowed(
     source: Source, kind: Any, where: str, path: tuple[str, ...], allowed: Allowed
 ) -> None:
     needed = _NEEDS.get(source)
-    if source is Source.EMITTER and path and Allowed.APP in allowed:
+    if source in _BOUND and path and Allowed.APP in allowed:
+        name, bind = _BOUND[source]
         raise StartupError(
             where,
-            expected="an emitter that is bound to a namespace: this hook has no connection",
-            got="Emitter in a gateway with path parameters",
-            fix='Take Inject[Emitter] and name the namespace: emitter.of("/lab/{bench}", bench=7).',
+            expected=f"{name} that is bound to a namespace: this hook has no connection",
+            got=f"{describe(kind)} in a gateway with path parameters",
+            fix=f"Take Inject[{describe(kind)}] and name the namespace: {bind}.",
         )
     if needed is None or needed & allowed:
         return

@@ -76,6 +76,7 @@ class Source(Enum):
     CONTEXT = "context"
     HANDSHAKE = "handshake"
     EMITTER = "emitter"
+    PRESENCE = "presence"
     PRINCIPAL = "principal"
     STATE = "state"
     PATH = "path"
