@@ -2,7 +2,7 @@
 
 import asyncio
 import itertools
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -25,8 +25,8 @@ def server() -> Generator[RedisServer]:
 
 
 @pytest.fixture
-async def engine(server: RedisServer, anyio_backend: str) -> AsyncGenerator[RedisEngine]:
-    yield RedisEngine(server.url, [server])
+async def engine(server: RedisServer, anyio_backend: str) -> RedisEngine:
+    return RedisEngine(server.url, [server])
 
 
 async def until_back(ana: Node) -> Head:
