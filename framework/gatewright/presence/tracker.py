@@ -269,7 +269,8 @@ class Tracker:
     def _answer(self, node: str, _: Ask) -> None:
         """Another node has missed something, or has not heard of this one's connections yet."""
         self._say_changes()
-        for letter in (*self._own.everything(), *self._others.legacies(self._now())):
+        letters: list[Letter] = [*self._own.everything(), *self._others.legacies(self._now())]
+        for letter in letters:
             self._say(letter, node)
 
     # What they are told
