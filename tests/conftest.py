@@ -11,6 +11,8 @@ from tests._support.browser import chromium
 from tests._support.leaks import no_task_left
 from tests._support.needs import CI
 
+pytest_plugins = ["tests._support.workers"]
+
 # No deadline: on a busy two-core machine it measures the machine, not the code.
 settings.register_profile("dev", deadline=None, max_examples=50)
 settings.register_profile(

@@ -186,6 +186,9 @@ class Alarm(logging.Handler):
         self.heard.append(self.format(record))
 
 
+# They work all the time: how long they take is the machine's affair.
+pytestmark = [pytest.mark.long(50), pytest.mark.timeout(300), pytest.mark.no_cover]
+
 TestMemory = MemoryMachine.TestCase
 TestMemory.settings = settings(max_examples=4 * settings().max_examples)
 
@@ -193,5 +196,5 @@ TestHub = HubMachine.TestCase
 TestHub.settings = settings(max_examples=settings().max_examples // 2)
 
 # Each step writes: it takes ten times as long.
-TestSQLite = pytest.mark.timeout(300)(SQLiteMachine.TestCase)
+TestSQLite = SQLiteMachine.TestCase
 TestSQLite.settings = settings(max_examples=settings().max_examples // 2)

@@ -4,7 +4,7 @@ import pytest
 
 from tests.chaos import churn, sessions
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.long(30)]
 
 
 @pytest.mark.parametrize("ws", ["websockets-sansio", "wsproto"])

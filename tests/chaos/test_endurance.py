@@ -15,6 +15,8 @@ async def test_stalled_readers_are_freed_and_hold_little() -> None:
     assert only.each <= stalled.EACH
 
 
+@pytest.mark.long(200)
+@pytest.mark.no_cover
 @pytest.mark.timeout(400)
 async def test_a_soak() -> None:
     outcome = await soak.run(soak.Plan(minutes=3 if CI else 0.2, rate=50 if CI else 20, steady=20))

@@ -33,7 +33,8 @@ def plain(handshake: Handshake) -> Identity[User] | None:
 
 
 class Uncalled:
-    pass
+    def __repr__(self) -> str:
+        return "<uncalled>"
 
 
 UNCALLED = Uncalled()
@@ -44,7 +45,7 @@ UNCALLED = Uncalled()
     [
         (plain, "plain", "a function that is not async"),
         (Uncalled, "Uncalled", "a class"),
-        (UNCALLED, repr(UNCALLED), repr(UNCALLED)),
+        (UNCALLED, "<uncalled>", "<uncalled>"),
         ("token", "'token'", "'token'"),
     ],
 )

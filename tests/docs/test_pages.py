@@ -5,7 +5,7 @@ import pytest
 from tests.docs.markdown import ROOT, blocks, pages
 from tests.docs.running import Page
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.long(30)]
 
 
 @pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(ROOT)))

@@ -11,7 +11,7 @@ from sample_app.miaou.models import ToRoom
 from sample_app.miaou.repositories import Messages, Persons
 from tests.e2e.conftest import WAIT, SampleApp, Visit
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120), pytest.mark.long(45)]
 
 expect.set_options(timeout=WAIT)
 

@@ -8,7 +8,7 @@ from playwright.async_api import WebSocketRoute, expect
 from tests.e2e.conftest import WAIT, SampleApp, Tunnel, Visit
 from tests.e2e.test_miaou import PHONE, enter, messages, open_room, say, title
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120), pytest.mark.long(55)]
 
 expect.set_options(timeout=WAIT)
 

@@ -1,5 +1,6 @@
 """The JavaScript clients: installed when needed, run, and what they report."""
 
+import fcntl
 import json
 import re
 import shutil
@@ -96,10 +97,13 @@ def install(folder: Path = JS) -> None:
     """Install the locked packages of a folder, unless they are there already."""
     _, npm = _node()
     lock, installed = folder / "package-lock.json", folder / "node_modules" / ".package-lock.json"
-    if installed.exists() and installed.stat().st_mtime >= lock.stat().st_mtime:
-        return
-    command = [*npm, "ci", "--no-audit", "--no-fund", "--ignore-scripts"]
-    done = subprocess.run(command, cwd=folder, check=False, capture_output=True, text=True)
+    with lock.open(encoding="utf-8") as held:
+        # Tests of several processes want them at once.
+        fcntl.flock(held, fcntl.LOCK_EX)
+        if installed.exists() and installed.stat().st_mtime >= lock.stat().st_mtime:
+            return
+        command = [*npm, "ci", "--no-audit", "--no-fund", "--ignore-scripts"]
+        done = subprocess.run(command, cwd=folder, check=False, capture_output=True, text=True)
     if done.returncode:
         missing(f"needs the packages of {lock}, and `npm ci` failed:\n{done.stdout}{done.stderr}")
 

@@ -55,6 +55,9 @@ class Money:
     def __init__(self, cents: Any) -> None:
         self.cents = cents
 
+    def __repr__(self) -> str:
+        return f"Money({self.cents!r})"
+
 
 def enc_hook(value: Any) -> Any:
     if isinstance(value, Money):
@@ -214,7 +217,7 @@ def test_an_event_of_several_arguments_with_a_tag_before_them(event: Marked) -> 
         Money([datetime(2026, 1, 2, tzinfo=timezone(timedelta(hours=-3))), b"raw"]),
         [Point(Point(1, b"2"), None)],
         float("inf"),
-        memoryview(b"view"),
+        pytest.param(memoryview(b"view"), id="memoryview(b'view')"),
     ],
     ids=repr,
 )

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
@@ -307,6 +308,9 @@ class DurableSessionMachine(SessionMachine):
 
     file = True
 
+
+# They work all the time: how long they take is the machine's affair.
+pytestmark = [pytest.mark.long(50), pytest.mark.timeout(300), pytest.mark.no_cover]
 
 TestInMemory = SessionMachine.TestCase
 TestWithLittleHistory = LittleSessionMachine.TestCase

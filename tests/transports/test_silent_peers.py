@@ -8,7 +8,7 @@ from gatewright.liveness import Heart
 from tests._support.raw import RawClient, masked
 from tests.transports.doors import DOORS, OURS, SANSIO, WSPROTO, Door, House, house, until
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.long(30)]
 
 PING, PONG = 0x9, 0xA
 

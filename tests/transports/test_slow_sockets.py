@@ -29,7 +29,7 @@ from gatewright.transports.links import AsgiLink, DirectLink
 from tests._support.raw import CLOSE, RawClient
 from tests._support.server import Url, serve
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.long(30)]
 
 
 class Said(Event, event="said"):
