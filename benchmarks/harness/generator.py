@@ -41,6 +41,7 @@ class Clock:
 
     at: float
     use: Use
+    memory: Use
     redis_messages: int
     server_core: float
     generator_core: float
@@ -50,6 +51,7 @@ class Clock:
         return cls(
             time.monotonic(),
             running.cpu(),
+            running.resident(),
             running.redis_messages(),
             core_busy_seconds(SERVER_CORE),
             core_busy_seconds(GENERATOR_CORE),
@@ -102,6 +104,7 @@ def run(
             measured: dict[str, Any] = json.loads(line)
             if workload.kind == "idle":
                 grown = running.settled().since(memory_before)
+                measured["kib_before"] = round(memory_before.servers / workload.nodes)
                 measured["kib_per_connection"] = round(grown.servers / workload.connections, 2)
                 measured["redis_kib_per_connection"] = round(grown.redis / workload.connections, 2)
                 if workload.hold:
@@ -122,6 +125,9 @@ def run(
     measured["cpu_us"] = round(server_cpu / measured["rate"] * 1e6, 2)
     if workload.nodes > 1:
         measured["node_cpu"] = [round(seconds / passed, 4) for seconds in use.nodes]
+        grown = after.memory.since(before.memory)
+        measured["node_grown_kib"] = list(grown.nodes)
+        measured["redis_grown_kib"] = grown.redis
         measured["redis_cpu"] = round(redis_cpu, 4)
         measured["redis_messages"] = after.redis_messages - before.redis_messages
         measured["redis_us"] = round(redis_cpu / measured["rate"] * 1e6, 2)
