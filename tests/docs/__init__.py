@@ -12,7 +12,7 @@ What a block has to be is decided by its language, and a language without a rule
 - `jsonc`: a conversation in frames, replayed on a real connection (`conversations.py`).
 - `http`: a request to the served `app`, and the response it must get (`requests.py`).
 - `console`: commands, each checked for what it is (`commands.py`); one that ends with `# fails`
-  does, and says what stands in the block after it.
+  does, and says what stands in the block after it. So does the layout of the benchmarks.
 - `ini`, `dockerfile`, `yaml`: a unit of systemd, an image, a Compose file; what is ours in them is
   run, without systemd and Docker (`serving.py`).
 - `text`: what the block before it prints, logs or raises; `…` stands for anything.

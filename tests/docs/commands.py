@@ -11,11 +11,16 @@ from pathlib import Path
 from tests._support.server import ROOT
 from tests.docs import serving
 from tests.docs.markdown import Block
+from tests.docs.outputs import check_output
 
-__all__ = ["FAILS", "check_commands"]
+__all__ = ["FAILS", "LAYOUT", "check_commands"]
 
 FAILS = "# fails"
 """How a command ends that does, with what it says in the block after it."""
+
+
+LAYOUT = "$ python benchmarks/layout.py"
+"""How a command begins that is run here, and prints the block after it."""
 
 
 def check_commands(block: Block, folder: Path, output: str | None) -> None:
@@ -38,6 +43,8 @@ def check_commands(block: Block, folder: Path, output: str | None) -> None:
                 _emit(options, block)
             case ["uvicorn", *_] | ["gatewright", "run", *_]:
                 serving.serve(command[0], command[1:], folder)
+            case ["python", "benchmarks/layout.py", *options]:
+                _compute(options, output, block)
             case ["pytest", *options]:
                 _test(options, folder, block)
             case _:
@@ -65,6 +72,14 @@ def _emit(options: list[str], block: Block) -> None:
     said = f"{block}: gatewright emit says\n{done.stdout}{done.stderr}"
     assert done.returncode == 0, said
     assert done.stdout.strip().isdecimal() or "--volatile" in options, said
+
+
+def _compute(options: list[str], output: str | None, block: Block) -> None:
+    assert output is not None, f"{block}: say in a text block what it prints"
+    command = [sys.executable, "benchmarks/layout.py", *options]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{block}: it says\n{done.stderr}"
+    check_output(output, done.stdout, str(block))
 
 
 def _test(options: list[str], folder: Path, block: Block) -> None:

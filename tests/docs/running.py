@@ -16,7 +16,7 @@ from starlette.types import ASGIApp
 
 from tests._support.redis import redis_server
 from tests._support.server import Url, serve
-from tests.docs.commands import FAILS, check_commands
+from tests.docs.commands import FAILS, LAYOUT, check_commands
 from tests.docs.conversations import replay
 from tests.docs.markdown import Block
 from tests.docs.outputs import check_output
@@ -96,7 +96,9 @@ class Page:
                 check_unit(block, self._folder)
             case "text":
                 known = before is not None and (
-                    before.language in {"python", "js", "html"} or before.code.endswith(FAILS)
+                    before.language in {"python", "js", "html"}
+                    or before.code.endswith(FAILS)
+                    or before.code.startswith(LAYOUT)
                 )
                 assert known, f"{block}: a text block is the output of the program before it"
             case "ts" if block.page.name == _TYPED:

@@ -121,6 +121,8 @@ This is … application.
         ("```console\n$ make nothing-of-that-name\n```", "make knows no"),
         ("```console\n$ pip install gatewright\n```", "expected a checkout"),
         ("```console\n$ rm -rf /\n```", "no rule"),
+        ("```console\n$ python benchmarks/layout.py --costs\n```", "what it prints"),
+        ("```console\n$ python benchmarks/layout.py --costs\n```\n```text\n2\n```", "but it was"),
         ("```console\n$ uvicorn echo:nothing\n```", "Error loading ASGI app"),
         ("```brainfuck\n+\n```", "no rule"),
         ("```text\n\n```\n```text\nwho says that?\n```", "is the output of"),
