@@ -2,14 +2,15 @@
 
 import asyncio
 import itertools
+import re
 from collections.abc import Generator
 from pathlib import Path
 
 import pytest
 
 from gatewright.backplane.base import Bounds
+from gatewright.backplane.redis import checks
 from gatewright.backplane.redis.layout import Names
-from gatewright.backplane.redis.log import RedisLog
 from gatewright.backplane.shared.log import Head, Unreachable
 from tests._support.redises import RedisServer, redis_server
 from tests.backplane.logs.engines import Node, key, node
@@ -20,12 +21,13 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture
 def server() -> Generator[RedisServer]:
-    with redis_server("--appendonly", "yes", "--appendfsync", "always") as server:
+    options = ("--appendonly", "yes", "--appendfsync", "always", "--repl-diskless-sync-delay", "0")
+    with redis_server(*options) as server:
         yield server
 
 
 @pytest.fixture
-async def engine(server: RedisServer, anyio_backend: str) -> RedisEngine:
+def engine(server: RedisServer) -> RedisEngine:
     return RedisEngine(server.url, [server])
 
 
@@ -263,10 +265,6 @@ async def test_scripts_are_sent_again_to_a_server_that_has_lost_them(
 
 def test_lua_does_not_need_what_is_not_probed() -> None:
     """`RedisLog.start` tries every command that a script may run."""
-    import re
-
-    from gatewright.backplane.redis import checks
-
     folder = Path(checks.__file__).parent / "lua"
     used = {
         command.lower()
@@ -274,5 +272,5 @@ def test_lua_does_not_need_what_is_not_probed() -> None:
         for command in re.findall(r"redis\.call\(\s*'(\w+)'", script.read_text("utf-8"))
     }
     probed = {right.removeprefix("+") for right in checks.rights(cluster=False)}
+    assert used
     assert used <= probed
-    assert used, RedisLog

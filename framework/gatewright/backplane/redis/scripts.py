@@ -15,15 +15,13 @@ class Script(Struct, frozen=True):
     name: str
     source: bytes
     sha: str
-    of_lane: bool
-    """It begins with `lane.lua`, whose first argument is known to the connection only."""
 
 
 def _script(*names: str) -> Script:
     folder = resources.files("gatewright.backplane.redis") / "lua"
     source = b"\n".join((folder / f"{name}.lua").read_bytes() for name in names)
     sha = hashlib.sha1(source, usedforsecurity=False).hexdigest()
-    return Script(names[-1], source, sha, of_lane=names[0] == "lane")
+    return Script(names[-1], source, sha)
 
 
 APPEND: Final = _script("lane", "append")
