@@ -51,8 +51,8 @@ class _Hearing:
     """The subscriptions to one lane, until they are ended or broken."""
 
     def __init__(self, connection: Connection) -> None:
-        self.on = True
-        self.connection = connection
+        self.on: bool = True
+        self.connection: Connection = connection
         self.subscriptions: list[Subscription] = []
 
     async def stop(self) -> None:

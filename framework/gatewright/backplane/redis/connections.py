@@ -40,12 +40,12 @@ class Link(ABC):
     purpose: ClassVar[str]
 
     def __init__(self, options: Options, address: Address, ended: Callable[[Self], None]) -> None:
-        self.address = address
+        self.address: Address = address
         self.info: Mapping[str, str] = {}
         """What the server said of itself last."""
         self.failure: str | None = None
         """Why it has ended."""
-        self.looks = 0
+        self.looks: int = 0
         self._connection = options.connection(address)
         self._tell_ended: Callable[[], None] = lambda: ended(self)
         self._outgoing: list[bytes] = []

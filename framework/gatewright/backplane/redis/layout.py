@@ -33,17 +33,17 @@ class Names:
         tag = f"{{{prefix}:{_quoted(namespace)}}}{part}"
         self._tag = tag
         self.slot: int = key_slot(tag.encode())
-        self.state = f"{tag}:state"
-        self.messages = f"{tag}:lane"
-        self.record = f"{tag}:session:"
+        self.state: str = f"{tag}:state"
+        self.messages: str = f"{tag}:lane"
+        self.record: str = f"{tag}:session:"
         """Followed by an id."""
-        self.index = f"{tag}:key:"
+        self.index: str = f"{tag}:key:"
         """Followed by a SHA-256 in hexadecimal digits."""
         # Channels do not belong to a database.
-        self.channel = f"{tag}:channel{database or ''}"
+        self.channel: str = f"{tag}:channel{database or ''}"
         # The rest is used of the empty namespace only.
-        self.due = f"{tag}:due"
-        self.nodes = f"{tag}:nodes{database or ''}"
+        self.due: str = f"{tag}:due"
+        self.nodes: str = f"{tag}:nodes{database or ''}"
 
     def node(self, name: str) -> str:
         """The channel of a node's mail; its name is not used again."""

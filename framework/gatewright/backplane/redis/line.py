@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 from typing_extensions import override
@@ -49,7 +49,7 @@ class Line(Link):
         if answer.cancelled() or answer.exception() is not None:
             return
         if isinstance(answer.result(), bytes):
-            self.info = read_info(answer.result())
+            self.info: Mapping[str, str] = read_info(answer.result())
             if not self.primary:
                 self.end("it is not the primary any more")
 
