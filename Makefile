@@ -104,7 +104,7 @@ storm: $(DEV) ## clients publish while connections are cut and the server is kil
 	$(BIN)/python -m tests.chaos.storm $(ARGS)
 
 .PHONY: outages
-outages: $(DEV) ## Redis is killed, restarted and emptied under three servers: no loss is a silent one
+outages: $(DEV) ## Redis (or NATS) is killed, restarted and emptied under three servers: no loss is a silent one
 	$(BIN)/python -m tests.chaos.outages $(ARGS)
 
 .PHONY: calls

@@ -10,6 +10,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+import nats
+
 from tests._support.needs import nats_server, redis_server
 from tests.chaos.ports import lasting_port
 
@@ -90,14 +92,26 @@ class Engine:
         os.kill(self.pid, signal.SIGCONT)
 
     async def flush(self) -> None:
-        """FLUSHALL: a Redis that lives on and has forgotten everything."""
-        assert self.kind == "redis"
+        """A server that lives on and has forgotten everything: FLUSHALL, or no stream any more."""
+        if self.kind == "nats":
+            await self._delete_streams()
+            return
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         writer.write(b"FLUSHALL\r\n")
         answer = await reader.readline()
         writer.close()
         await writer.wait_closed()
         assert answer == b"+OK\r\n", answer
+
+    async def _delete_streams(self) -> None:
+        client = await nats.connect(self.url)
+        try:
+            streams = client.jsm()
+            for each in await streams.streams_info():
+                assert each.config.name is not None
+                await streams.delete_stream(each.config.name)
+        finally:
+            await client.close()
 
 
 def _stopped(thread: Path) -> bool:

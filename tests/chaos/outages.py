@@ -1,10 +1,11 @@
-"""Redis is killed, restarted and emptied under several nodes: no loss is a silent one.
+"""Redis or NATS is killed, restarted and emptied under several nodes: no loss is a silent one.
 
-    python -m tests.chaos.outages --clients 50 --publications 5000 --outages 6
+    python -m tests.chaos.outages --clients 50 --publications 5000 --outages 6 --backplane nats
 
-The outages alternate between a Redis that comes back with what it had, one that comes back with
-nothing, and FLUSHALL. Whoever has not heard a publication that was acknowledged must have been told
-that something may be missing, after it was said. Exits with 1 otherwise.
+The outages alternate between a server that comes back with what it had, one that comes back with
+nothing, and one that lives on and has forgotten everything. Whoever has not heard a publication
+that was acknowledged must have been told that something may be missing, after it was said. Exits
+with 1 otherwise.
 """
 
 import argparse
@@ -21,7 +22,7 @@ from msgspec import Struct
 from gatewright import EventError
 from gatewright.client import Client
 from tests.chaos.commands import Short, all_of, report, until
-from tests.chaos.engines import Engine, engine
+from tests.chaos.engines import Engine, Kind, engine
 from tests.chaos.listeners import Listeners, Room
 from tests.chaos.processes import server
 from tests.chaos.proxy import proxy
@@ -37,6 +38,7 @@ class Plan(Struct, frozen=True):
     outages: int
     nodes: int = 3
     rate: float = 200.0
+    backplane: Kind = "redis"
 
 
 class Outcome(Struct):
@@ -66,11 +68,11 @@ Away: TypeAlias = tuple[float, float]
 class Troubles:
     """One run."""
 
-    def __init__(self, plan: Plan, redis: Engine, url: str) -> None:
+    def __init__(self, plan: Plan, kept: Engine, url: str) -> None:
         self.plan = plan
         self.listeners = Listeners(url, plan.clients)
         self.failed = 0
-        self._redis = redis
+        self._kept = kept
         self._due = 0.0
         self._away: list[list[Away]] = [[] for _ in range(plan.clients)]
         self._joining: set[asyncio.Task[None]] = set()
@@ -126,7 +128,7 @@ class Troubles:
             return False
 
     async def _weather(self) -> None:
-        troubles = cycle([self._restart, self._redis.flush, self._lose])
+        troubles = cycle([self._restart, self._kept.flush, self._lose])
         for number in range(self.plan.outages):
             share = (number + 0.5) / self.plan.outages * self.plan.publications
             while len(self.room.asked) < share:
@@ -134,13 +136,13 @@ class Troubles:
             await next(troubles)()
 
     async def _restart(self) -> None:
-        await self._redis.kill()
-        await self._redis.start()
+        await self._kept.kill()
+        await self._kept.start()
 
     async def _lose(self) -> None:
-        await self._redis.kill()
-        self._redis.forget()
-        await self._redis.start()
+        await self._kept.kill()
+        self._kept.forget()
+        await self._kept.start()
 
     async def _settle(self, clients: list[Client]) -> None:
         """Until everybody hears what is said now."""
@@ -177,13 +179,13 @@ class Troubles:
 async def run(plan: Plan) -> Outcome:
     """Go through the outages."""
     async with AsyncExitStack() as stack:
-        redis = await stack.enter_async_context(engine("redis"))
+        kept = await stack.enter_async_context(engine(plan.backplane))
         starting = (
-            stack.enter_async_context(server("--backplane", redis.url)) for _ in range(plan.nodes)
+            stack.enter_async_context(server("--backplane", kept.url)) for _ in range(plan.nodes)
         )
         served = [await each for each in starting]
         network = await stack.enter_async_context(proxy(*(each.url for each in served)))
-        return await Troubles(plan, redis, f"{network.url.ws}/chaos").run()
+        return await Troubles(plan, kept, f"{network.url.ws}/chaos").run()
 
 
 async def command(plan: Plan) -> str:
@@ -194,12 +196,13 @@ async def command(plan: Plan) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description="Redis is killed, restarted and emptied.")
+    parser = argparse.ArgumentParser(description="Redis or NATS is killed, restarted and emptied.")
     parser.add_argument("--clients", type=int, default=50)
     parser.add_argument("--publications", type=int, default=5000)
     parser.add_argument("--outages", type=int, default=6)
     parser.add_argument("--nodes", type=int, default=3)
     parser.add_argument("--rate", type=float, default=200)
+    parser.add_argument("--backplane", choices=["redis", "nats"], default="redis")
     return report(command(Plan(**vars(parser.parse_args(arguments)))))
 
 
