@@ -63,10 +63,10 @@ Scenarios = dict[str, Report]
 Answer = Callable[[str], None]
 
 
-def scenarios_of(variant: Variant) -> Iterator[str]:
+def scenarios_of(variant: Variant, folder: Path = JS) -> Iterator[str]:
     """The names of a variant's scenarios, read from their files: no Node is needed for that."""
     for file in variant.files:
-        yield from _DECLARED.findall((JS / "scenarios" / file).read_text(encoding="utf-8"))
+        yield from _DECLARED.findall((folder / "scenarios" / file).read_text(encoding="utf-8"))
 
 
 @cache
@@ -108,11 +108,18 @@ def install(folder: Path = JS) -> None:
         missing(f"needs the packages of {lock}, and `npm ci` failed:\n{done.stdout}{done.stderr}")
 
 
-def run_scenarios(variant: Variant, names: Sequence[str], url: Url, answer: Answer) -> Scenarios:
-    """Run the named scenarios in one Node process against a server.
+def run_scenarios(
+    variant: Variant,
+    names: Sequence[str],
+    url: Url,
+    answer: Answer,
+    folder: Path = JS,
+    **more: Any,
+) -> Scenarios:
+    """Run the named scenarios of a folder in one Node process against a server.
 
-    `answer` does to the server what a scenario asks for. A scenario that Node did not come to is
-    reported as failed, with what Node said last.
+    `answer` does to the server what a scenario asks for, `more` are settings of the folder's own. A
+    scenario that Node did not come to is reported as failed, with what Node said last.
     """
     settings = {
         "url": url,
@@ -124,12 +131,13 @@ def run_scenarios(variant: Variant, names: Sequence[str], url: Url, answer: Answ
         "patience": variant.patience,
         "files": variant.files,
         "names": names,
+        **more,
     }
     found: Scenarios = {}
     with tempfile.TemporaryFile("w+") as errors:
         process = subprocess.Popen(
             [node(), "main.js", json.dumps(settings)],
-            cwd=JS,
+            cwd=folder,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,

@@ -97,9 +97,8 @@ class Adapter:
     # What comes
 
     def _broadcast(self, channel: str, message: bytes) -> None:
-        room = channel[len(self.channels.broadcast) : -1]
-        # Most of what passes is for nobody here; and whoever says something hears it, too.
-        if not message.startswith(self._common.head) and self._local.knows(room):
+        # Whoever says something hears it, too.
+        if not message.startswith(self._common.head):
             self._in_order(self._emit, channel, message)
 
     def _request(self, channel: str, message: bytes) -> None:
@@ -131,6 +130,9 @@ class Adapter:
             logger.exception("Socket.IO bridge: a message on %s could not be dealt with", channel)
 
     def _emit(self, channel: str, message: bytes) -> None:
+        if not self._local.knows(channel[len(self.channels.broadcast) : -1]):
+            # Most of what passes is for nobody here.
+            return
         _, packet, options = read_broadcast(message)
         if packet.nsp == self.namespace:
             self._common.figures.heard += 1
@@ -160,7 +162,10 @@ class Adapter:
                 if not ours:
                     self._move(request)
             case RequestType.SERVER_SIDE_EMIT:
-                self._run(self._event(request))
+                if self._is_busy():
+                    self._answer_event(request, None)
+                else:
+                    self._run(self._event(request))
             case RequestType.BROADCAST:
                 self._call(request, ours=ours)
             case _:
@@ -187,11 +192,9 @@ class Adapter:
                 self._later(partial(self._local.disconnect, options, close=close))
 
     async def _event(self, request: Request) -> None:
-        result: Any = None
-        if len(self._common.tasks) > BUSY:
-            self._common.complaints.refuse(self.channels.request, "too much is under way")
-        else:
-            result = await self._common.events.handle(self._path, request.data)
+        self._answer_event(request, await self._common.events.handle(self._path, request.data))
+
+    def _answer_event(self, request: Request, result: Any) -> None:
         if request.request_id is not None:
             kind = RequestType.SERVER_SIDE_EMIT
             self._answer(request, Answer(request.request_id, kind, data=result))
@@ -208,13 +211,16 @@ class Adapter:
         def answered(answer: Any) -> None:
             self._answer(request, Answer(id, RequestType.BROADCAST_ACK, packet=answer))
 
-        if ours:
+        if ours or self._is_busy():
             counted(0)
-        elif len(self._common.tasks) >= BUSY:
-            counted(0)
-            self._common.complaints.refuse(self.channels.request, "too much is under way")
         else:
             self._run(self._local.call(packet, options, counted, answered))
+
+    def _is_busy(self) -> bool:
+        busy = len(self._common.tasks) >= BUSY
+        if busy:
+            self._common.complaints.refuse(self.channels.request, "too much is under way")
+        return busy
 
     def _answer(self, request: Request, answer: Answer) -> None:
         common = self._common

@@ -70,14 +70,23 @@ def connector() -> Callable[[str], Any]:
         ) from None
 
     def connect(url: str) -> Any:
+        # The package tells the types of a part of it.
         client: Any = Redis
-        return client.from_url(
-            url,
-            socket_timeout=PATIENCE,
-            socket_connect_timeout=PATIENCE,
-            # A repeated command would be a second message.
-            retry=Retry(NoBackoff(), 0),
-        )
+        try:
+            return client.from_url(
+                url,
+                socket_timeout=PATIENCE,
+                socket_connect_timeout=PATIENCE,
+                # A repeated command would be a second message.
+                retry=Retry(NoBackoff(), 0),
+            )
+        except ValueError:
+            raise StartupError(
+                "SocketIORedis(url)",
+                expected="redis://host:port, rediss:// or unix://",
+                got=repr(without_password(url)),
+                fix="Correct the URL.",
+            ) from None
 
     return connect
 

@@ -38,7 +38,7 @@ class Line:
                 f"SocketIORedis({self._name!r})",
                 expected=f"a Redis that answers within {PATIENCE:g} s",
                 got=f"{type(error).__name__}: {error}".rstrip(".: "),
-                fix="Start it, or correct the URL.",
+                fix="Start it, or correct the URL or what its user may do.",
             ) from None
         self._tasks = [
             asyncio.create_task(self.listener.listen(pubsub), name="bridge: listens"),
@@ -51,9 +51,12 @@ class Line:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(PATIENCE / 2 if self.up else 0):
                 await self.teller.idle.wait()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        running = set(self._tasks)
+        while running:
+            for task in running:
+                task.cancel()
+            # The client awaits `asyncio.wait_for`, which until Python 3.12 may swallow a cancel.
+            _, running = await asyncio.wait(running, timeout=0.1)
         self.teller.give_up()
         with contextlib.suppress(Exception):
             await self.listener.hang_up()

@@ -45,8 +45,9 @@ class Listener:
         """Hear these channels, and those that match a pattern, from soon on."""
         self._channels |= channels
         self._patterns[pattern[0]] = pattern[1]
-        self._change("subscribe", channels)
+        # In the order in which servers of Socket.IO do it: who is counted hears everything.
         self._change("psubscribe", (pattern[0],))
+        self._change("subscribe", channels)
 
     def unfollow(self, channels: Iterable[str], pattern: str) -> None:
         names = tuple(channels)
@@ -80,9 +81,9 @@ class Listener:
         pubsub = self._redis.pubsub()
         try:
             async with asyncio.timeout(PATIENCE):
-                await pubsub.subscribe(*channels)
                 if patterns:
                     await pubsub.psubscribe(*patterns)
+                await pubsub.subscribe(*channels)
                 missing = len(channels) + len(patterns)
                 while missing:
                     message = await pubsub.get_message(timeout=PATIENCE)

@@ -17,13 +17,13 @@ export function scenario(name, run) {
   scenarios.set(name, run);
 }
 
-/** Run the named scenarios and print a line of JSON for each. */
-export async function runAll(names, settings) {
+/** Run the named scenarios and print a line of JSON for each; `Kind` is what each has at hand. */
+export async function runAll(names, settings, Kind = Test) {
   const waiting = [...names];
   const run = async () => {
     while (waiting.length > 0) {
       const name = waiting.shift();
-      const detail = await runOne(name, settings);
+      const detail = await runOne(name, settings, Kind);
       console.log(JSON.stringify({ name, ok: detail === "", detail }));
     }
   };
@@ -32,8 +32,8 @@ export async function runAll(names, settings) {
   answers.close();
 }
 
-async function runOne(name, settings) {
-  const test = new Test(name, settings);
+async function runOne(name, settings, Kind) {
+  const test = new Kind(name, settings);
   const late = new Promise((_, reject) => {
     const giveUp = () => reject(new Error(`not done; last: ${test.last}`));
     test.timer = setTimeout(giveUp, settings.patience);
@@ -85,7 +85,7 @@ export function times(emitter, event, count) {
 }
 
 /** One run of a scenario: clients of its own, all of which end with it. */
-class Test {
+export class Test {
   constructor(name, settings) {
     this.name = name;
     this.settings = settings;
@@ -99,8 +99,8 @@ class Test {
     return `${this.settings.variant}: ${this.name}`;
   }
 
-  manager({ door = this.settings.door, ...options } = {}) {
-    const manager = new Manager(this.settings.url, {
+  manager({ url = this.settings.url, door = this.settings.door, ...options } = {}) {
+    const manager = new Manager(url, {
       path: `${door}/socket.io/`,
       reconnectionDelay: 20,
       reconnectionDelayMax: 100,
@@ -134,9 +134,9 @@ class Test {
   }
 
   /** A bare WebSocket to the same gateways. */
-  async plain(namespace) {
+  async plain(namespace, protocols = []) {
     const url = this.settings.url.replace("http", "ws") + this.settings.door + namespace;
-    const socket = new WebSocket(url);
+    const socket = new WebSocket(url, protocols);
     this.plains.push(socket);
     await once(socket, "open");
     return new Plain(socket);
