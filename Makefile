@@ -107,6 +107,10 @@ storm: $(DEV) ## clients publish while connections are cut and the server is kil
 outages: $(DEV) ## Redis (or NATS) is killed, restarted and emptied under three servers: no loss is a silent one
 	$(BIN)/python -m tests.chaos.outages $(ARGS)
 
+.PHONY: presence
+presence: $(DEV) ## who is there over three nodes, while one is killed and one is cut off: all lists are equal
+	$(BIN)/python -m tests.chaos.presence $(ARGS)
+
 .PHONY: calls
 calls: $(DEV) ## ten thousand calls over connections that are cut: each has its effect once
 	$(BIN)/python -m tests.chaos.calls $(ARGS)

@@ -112,6 +112,15 @@ def build(
             await connection.join(*rooms)
             return sorted(connection.rooms)
 
+        @on("present")
+        async def present(self, connection: Connection, room: str) -> None:
+            await connection.join(room)
+            await connection.track()
+
+        @on("where")
+        async def where(self) -> int:
+            return os.getpid()
+
         @on("publish")
         async def publish(self, emitter: Emitter, room: str, author: str, text: str) -> int:
             """Returns the number of what was said."""
