@@ -73,12 +73,13 @@ class HubLog(Log):
     """One node's way to the hub.
 
     `lose` judges what is heard: True keeps it from this node. `fail` is how many of the next steps
-    are carried out and then said to have failed.
+    are carried out and then said to have failed. `reading` is told of each page before it is read.
     """
 
     def __init__(self, hub: Hub) -> None:
         self.hub = hub
         self.lose: Callable[[Message], bool] = lambda _: False
+        self.reading: Callable[[str], None] = lambda _: None
         self.fail = 0
         self.down = False
         self._ears: Ears | None = None
@@ -171,6 +172,7 @@ class HubLog(Log):
     @override
     async def read(self, namespace: str, after: int) -> Page:
         await self._step()
+        self.reading(namespace)
         lane = self.hub.lane(namespace)
         found = [each for each in lane.messages if each.n > after]
         return Page(lane.head, found[: self.hub.page], lane.since)

@@ -128,6 +128,27 @@ async def test_a_node_that_lags_replays_when_it_has_caught_up(begin: Begin) -> N
     assert await ana.missed() == ["missed"]
 
 
+async def test_what_goes_while_it_is_read_is_a_gap_too(begin: Begin, hub: Hub) -> None:
+    one = await begin()
+    ana = await Client.open(one, "lobby")
+    for index in range(10):
+        await ana.say(index, rooms=("lobby",))
+    two = await begin()
+    pages = iter([False, True])
+
+    def trim(_: str) -> None:
+        if next(pages, False):
+            hub.trim("/a", 3)
+
+    two.log.reading = trim
+    ana.backplane = two
+    resumption = await ana.resume()
+    assert resumption.entries == []
+    assert {"lobby", EVERYONE} <= set(resumption.gaps)
+    ana.sees(resumption.head.seq - 2)
+    assert await ana.missed() == [8, 9]
+
+
 async def test_after_everything_was_lost_it_is_unknown(begin: Begin, hub: Hub) -> None:
     one = await begin()
     ana = await Client.open(one, "lobby")
@@ -153,6 +174,26 @@ async def test_in_another_epoch_everything_is_a_gap_and_its_rooms_stay(
     ana.after = resumption.head
     await ana.say("later", rooms=("lobby",))
     assert await ana.missed() == ["later"]
+
+
+async def test_what_it_joins_where_numbers_have_begun_anew_it_is_in(begin: Begin, hub: Hub) -> None:
+    one, two = await begin(), await begin()
+    ana = await Client.open(one, "lobby", "attic")
+    for _ in range(10):
+        await ana.say("lost")
+    await ana.leave("attic")
+    await ana.confirm(0)
+    lane = hub.lane("/a")
+    lane.epoch, lane.n, lane.seq, lane.since = "other", 0, 0, 0
+    lane.messages.clear()
+    lane.marks.clear()
+    await ana.join("cellar")
+    await ana.leave("lobby")
+    ana.backplane = two
+    assert (await ana.resume()).record.rooms == ("cellar",)
+    await ana.join("lobby")
+    record = await ana.record()
+    assert set(record.rooms) == {"cellar", "lobby"}
 
 
 async def test_without_a_position_another_epoch_is_a_gap_too(begin: Begin, hub: Hub) -> None:

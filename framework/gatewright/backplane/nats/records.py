@@ -181,7 +181,6 @@ class Records:
         drop: Collection[bytes],
         marker: bytes | None,
     ) -> Replaced | None:
-        lane = await self._lanes.known(namespace)
         known = self._known.get((namespace, stored.id))
         for _ in range(2):
             if known is None or known.kept.version not in {stored.version, version}:
@@ -195,7 +194,10 @@ class Records:
             if not await self._claim(namespace, stored.id, add):
                 return None
             keys = *(key for key in known.kept.keys if key not in {*add, *drop}), *add
-            kept = _Record(stored.id, version, record, keys, lane.epoch, folded, marker)
+            # The number is that of a mark which was told with the record, or the one it had.
+            epochs = (mark.epoch for mark in stored.marks if mark.n == folded)
+            epoch = next(epochs, known.kept.epoch)
+            kept = _Record(stored.id, version, record, keys, epoch, folded, marker)
             put = await self._put(namespace, kept, known.seq)
             if put is not None:
                 self._remember(namespace, put)

@@ -158,10 +158,11 @@ def fold(session: Session, marks: Sequence[Message], folded: int) -> int:
     """Apply the marks that come after a number; returns that of the last one.
 
     In another epoch than the session's only what it is in counts, not since when: its next resume
-    is a gap in everything.
+    is a gap in everything. Numbers may have begun anew there, so all of its marks are applied; to
+    do so twice leads to the same rooms.
     """
     for mark in sorted(marks, key=lambda each: each.n):
-        if mark.n > folded:
+        if mark.n > folded or mark.epoch != session.epoch:
             folded = mark.n
             _apply(session, load(mark.body), mark.seq)
     return folded

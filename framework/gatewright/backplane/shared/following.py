@@ -144,8 +144,11 @@ class Follower:
             pages: list[Message] = []
             since: int | None = None
             while True:
-                page = await self._read(pages[-1].n if pages else 0)
-                if since is None:
+                after = pages[-1].n if pages else 0
+                page = await self._read(after)
+                if since is None or page.since > after:
+                    # What was read before lies in front of what has gone meanwhile.
+                    pages.clear()
                     since = _floor(page)
                 pages.extend(page.messages)
                 last = pages[-1].n if pages else page.head.n
