@@ -12,9 +12,9 @@ import pytest
 from gatewright.backplane import Backplane, Memory, SQLite
 from gatewright.backplane.nats import Nats
 from gatewright.backplane.redis import Redis
+from tests._support import natses
 from tests._support.redises import shared_cluster, shared_server
 from tests.backplane.hub import Hub, Hubbed
-from tests.backplane.logs import nats as nats_servers
 
 Elapse = Callable[[float], Awaitable[None]]
 """Let seconds pass for a backplane; one whose clock cannot be moved sleeps."""
@@ -70,8 +70,7 @@ async def redis_cluster() -> AsyncGenerator[Made]:
 @asynccontextmanager
 async def nats() -> AsyncGenerator[Made]:
     now, elapse = _clock()
-    prefix = nats_servers.fresh_prefix()
-    yield Nats(nats_servers.shared_server(), prefix=prefix, clock=now), elapse
+    yield Nats(natses.shared_server(), prefix=token_hex(4), clock=now), elapse
 
 
 def _clock() -> tuple[Callable[[], float], Elapse]:

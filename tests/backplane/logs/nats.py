@@ -1,60 +1,21 @@
 """NATS servers for the tests: one that they share, and ones that a test may do anything to."""
 
-import atexit
-import itertools
-import shutil
-import socket
-import subprocess
-import tempfile
-import time
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
-from functools import cache
+from secrets import token_hex
 from typing import Any
 
 from gatewright.backplane.nats.connection import Connection
 from gatewright.backplane.nats.jetstream import JetStream
 from gatewright.backplane.nats.log import NatsLog
-from gatewright.backplane.nats.streams import Layout
+from gatewright.backplane.nats.streams import Layout, Storage
 from gatewright.backplane.shared.log import Log
-from tests._support.needs import nats_server
+from tests._support.natses import shared_server
 from tests.backplane.logs.engines import Engine
 from tests.chaos import engines
-from tests.chaos.ports import lasting_port
 from tests.chaos.proxy import Proxy, proxy
 
-__all__ = ["NatsEngine", "fresh_prefix", "jetstream", "nats", "nats_alone", "shared_server"]
-
-_prefixes = itertools.count(1)
-
-
-@cache
-def shared_server() -> str:
-    """The URL of a server that runs until the tests have ended."""
-    port, folder = lasting_port(), tempfile.mkdtemp()
-    command = [nats_server(), "-a", "127.0.0.1", "-p", str(port), "-js", "-sd", folder]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-    def end() -> None:
-        process.kill()
-        process.wait()
-        shutil.rmtree(folder, ignore_errors=True)
-
-    atexit.register(end)
-    for _ in range(1000):
-        try:
-            socket.create_connection(("127.0.0.1", port)).close()
-        except OSError:
-            assert process.poll() is None, "nats-server has ended"
-            time.sleep(0.01)
-        else:
-            return f"nats://127.0.0.1:{port}"
-    raise AssertionError("nats-server does not listen")
-
-
-def fresh_prefix() -> str:
-    """One that no other test has."""
-    return f"test{next(_prefixes)}"
+__all__ = ["NatsEngine", "jetstream", "nats", "nats_alone"]
 
 
 @asynccontextmanager
@@ -79,14 +40,17 @@ class NatsEngine(Engine):
         url: str,
         alone: tuple[engines.Engine, Proxy] | None = None,
         options: Mapping[str, Any] | None = None,
+        *,
+        replicas: int = 1,
+        storage: Storage = "file",
     ) -> None:
         self.url = url
-        self.layout = Layout(fresh_prefix(), 1, "file")
+        self.layout = Layout(token_hex(4), replicas, storage)
         self._alone = alone
         self._options = options or {}
 
     def log(self) -> Log:
-        return NatsLog([self.url], self.layout, self._options)
+        return NatsLog(self.url.split(","), self.layout, self._options)
 
     @property
     def server(self) -> engines.Engine:

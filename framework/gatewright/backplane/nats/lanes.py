@@ -94,7 +94,7 @@ class Lanes:
         bounds: Bounds,
         epoch: Callable[[str], Awaitable[str]],
     ) -> None:
-        """`epoch` makes one of the life of a stream."""
+        """`epoch` makes one of what a stream is known by."""
         self._js = js
         self._reach = reach
         self._layout = layout
@@ -123,7 +123,7 @@ class Lanes:
             stream = self._layout.lane(namespace)
             info = await provide(self._js, stream, make)
             found = life(info) or ""
-            epoch = await self._epoch(found)
+            epoch = await self._epoch(f"{found} {info.created}")
             last = info.state.last_seq
             if before is None or (before.life, before.epoch) != (found, epoch) or last >= top:
                 break

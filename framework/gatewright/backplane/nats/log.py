@@ -152,22 +152,22 @@ class NatsLog(Log):
         if connection is not self._connection:
             return
         self._connection = None
+        self._provided = False
         self._lost.append(connection)
         if not self._stopped:
             logger.warning("the connection to NATS is lost: %s", why)
             self._lanes.silence()
             self._ears.broken(None)
 
-    async def _epoch(self, life: str) -> str:
+    async def _epoch(self, stream: str) -> str:
         """What changes when a lane may have lost something without its stream showing it.
 
         A server that stands alone writes to its disk some time after it has said that something is
         stored: whether it was restarted by hand or by a power cut, nobody can tell.
         """
-        if self._layout.replicas > 1:
-            return life
-        server = (await self._reach()).info.get("server_id", "")
-        return hashlib.blake2b(f"{life} {server}".encode(), digest_size=5).hexdigest()
+        if self._layout.replicas == 1:
+            stream += (await self._reach()).info.get("server_id", "")
+        return hashlib.blake2b(stream.encode(), digest_size=5).hexdigest()
 
     async def _life(self, info: Info) -> str:
         return await self._epoch(info.created)
