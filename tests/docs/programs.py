@@ -5,6 +5,7 @@ import contextlib
 import json
 import subprocess
 import sys
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -24,17 +25,26 @@ ADDRESS = "127.0.0.1:8000"
 """The address that pages write; the server's own takes its place."""
 
 SOCKET_IO = JS / "node_modules" / "socket.io-client" / "dist" / "socket.io.min.js"
+SERVERS = JS.parents[1] / "bridges" / "js"
 PATIENCE = 30  # seconds
+
+_CLUSTERS = "socketio-clusters.md"
 
 
 async def run_in_node(block: Block, output: str, url: Url, folder: Path) -> None:
-    """Run a module, which finds the locked packages of tests/interop/js, and our own client."""
-    await asyncio.to_thread(install)
+    """Run a module, which finds the locked packages of tests/interop/js, and our own client.
+
+    On the page about clusters it finds those of tests/bridges/js as well.
+    """
+    sources = [SERVERS, JS] if block.page.name == _CLUSTERS else [JS]
+    for source in sources:
+        await asyncio.to_thread(install, source)
     modules = folder / "node_modules"
     if not modules.exists():
         modules.mkdir()
-        for package in (JS / "node_modules").iterdir():
-            (modules / package.name).symlink_to(package)
+        for package in chain.from_iterable((each / "node_modules").iterdir() for each in sources):
+            if not (modules / package.name).exists():
+                (modules / package.name).symlink_to(package)
         (modules / "gatewright").symlink_to(FOLDER)
     await _run([node()], "program.mjs", block, output, url, folder)
 

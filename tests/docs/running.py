@@ -35,7 +35,7 @@ __all__ = ["Page"]
 _COMPARISON = "coming-from-"
 _FOREIGN = "socketio.md"
 _TYPED = "client-javascript.md"
-_REDIS = ("console", "ini", "python")
+_REDIS = ("console", "ini", "js", "python")
 
 
 class Page:
