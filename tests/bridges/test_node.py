@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from tests._support.redises import redis_server
 from tests._support.server import launch_uvicorn
-from tests.bridges.redis_server import running
 from tests.interop.node import JS as CLIENTS
 from tests.interop.node import Report, Scenarios, Variant, install, run_scenarios, scenarios_of
 
@@ -41,7 +41,7 @@ def run(request: pytest.FixtureRequest) -> Iterator[Run]:
             names = selected[variant.name]
             done[variant.name] = dict.fromkeys(names, failed)
             with (
-                running() as redis,
+                redis_server() as redis,
                 launch_uvicorn("tests.bridges.gateways:app", env={"REDIS_URL": redis.url}) as ours,
             ):
                 more = {"redis": redis.url, "specific": variant.name == "own answers"}

@@ -7,10 +7,10 @@ import pytest
 
 from gatewright.bridges import SocketIORedis
 from gatewright.testing import TestClient
+from tests._support.redises import RedisServer
 from tests.backplane.hub import Hub, Hubbed
 from tests.bridges.chat import Question, Said, chat
 from tests.bridges.peer import peer, until
-from tests.bridges.redis_server import RedisServer
 
 pytestmark = pytest.mark.anyio
 

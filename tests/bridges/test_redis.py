@@ -10,9 +10,9 @@ import pytest
 from gatewright.bridges import SocketIORedis
 from gatewright.errors import BridgeError, StartupError
 from gatewright.testing import TestClient
+from tests._support.redises import RedisServer
 from tests.bridges.chat import Question, Said, chat
 from tests.bridges.peer import Peer, peer, until
-from tests.bridges.redis_server import RedisServer
 
 pytestmark = pytest.mark.anyio
 
@@ -35,6 +35,7 @@ async def test_without_redis_there_is_no_start(frail_redis: RedisServer) -> None
     assert "hush" not in str(refused.value) + repr(bridge)
     # The same one starts when there is one.
     frail_redis.start()
+    frail_redis.wait()
     await start(SocketIORedis(frail_redis.url))
 
 
@@ -114,6 +115,7 @@ async def test_a_redis_that_starts_again(
         with pytest.raises(BridgeError, match="out of reach"):
             await bridge.server_side_emit_with_ack("hello", namespace="/chat")
         frail_redis.start()
+        frail_redis.wait()
         await until(lambda: bridge.up)
         async with peer(frail_redis.url) as other, peer(frail_redis.url, "/lab/7") as lab:
             for each in (other, lab):

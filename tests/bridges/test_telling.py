@@ -10,9 +10,9 @@ from gatewright import CallTimeout
 from gatewright.bridges import SocketIORedis
 from gatewright.errors import EmitError, NotStartedError
 from gatewright.testing import TestClient
+from tests._support.redises import RedisServer
 from tests.bridges.chat import Odd, Question, Said, chat
 from tests.bridges.peer import Peer, peer
-from tests.bridges.redis_server import RedisServer
 
 pytestmark = pytest.mark.anyio
 
