@@ -134,11 +134,10 @@ class Connection:
         self._watching = asyncio.create_task(self._watch(), name="nats: watch")
 
     def _reason(self, error: BaseException) -> str:
-        if isinstance(error, TimeoutError) and self._error is None:
-            return f"no answer in {CONNECTED_WITHIN:g} s"
         # The client tries again, and says in the end that there is no server.
-        reason = self._error if isinstance(error, nats.errors.NoServersError) else error
-        return str(reason or error).removeprefix("nats: ")
+        if isinstance(error, TimeoutError | nats.errors.NoServersError):
+            error = self._error or TimeoutError(f"no answer in {CONNECTED_WITHIN:g} s")
+        return str(error).removeprefix("nats: ")
 
     @property
     def info(self) -> Mapping[str, Any]:
@@ -184,14 +183,18 @@ class Connection:
         return message
 
     @asynccontextmanager
-    async def _answer(self, subject: str) -> AsyncGenerator[tuple[str, asyncio.Future[Msg]]]:
+    async def _answer(
+        self, subject: str | None = None
+    ) -> AsyncGenerator[tuple[str, asyncio.Future[Msg]]]:
+        """Where an answer may be sent to; to where one is asked by the `subject`, or by itself."""
         self._check()
         self._asked += 1
         name = str(self._asked)
+        reply = self._inbox + name
         answer: asyncio.Future[Msg] = asyncio.get_running_loop().create_future()
-        self._waiting[name] = subject.lower(), answer
+        self._waiting[name] = (subject or reply).lower(), answer
         try:
-            yield self._inbox + name, answer
+            yield reply, answer
         finally:
             del self._waiting[name]
             if answer.done() and not answer.cancelled():
@@ -221,8 +224,7 @@ class Connection:
 
     async def flush(self) -> None:
         """Come back when the server has read all that was sent: what goes to oneself comes back."""
-        subject = self._inbox + "flush"
-        async with self._answer(subject) as (reply, answer):
+        async with self._answer() as (reply, answer):
             await self.publish(reply, b"")
             try:
                 async with asyncio.timeout(ECHOED_WITHIN):
