@@ -1,8 +1,11 @@
 """An event loop whose time is the test's to move, for what is measured in seconds."""
 
 import asyncio
-from collections.abc import Awaitable
-from typing import TypeVar
+from collections.abc import Awaitable, Callable
+from contextvars import Context
+from typing import Any, TypeVar
+
+from typing_extensions import override
 
 T = TypeVar("T")
 
@@ -16,6 +19,19 @@ class ManualLoop(asyncio.SelectorEventLoop):
 
     def time(self) -> float:
         return self._now
+
+    @override
+    def call_at(  # type: ignore[override]
+        self,
+        when: float,
+        callback: Callable[..., object],
+        *args: Any,
+        context: Context | None = None,
+    ) -> asyncio.Handle:
+        """As uvloop does it: what is due at once has a handle that knows no time."""
+        if when <= self._now:
+            return self.call_soon(callback, *args, context=context)
+        return super().call_at(when, callback, *args, context=context)
 
     def settle(self) -> None:
         """Run everything that is ready, and what that makes ready, but no timer before its time."""

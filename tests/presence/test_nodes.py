@@ -49,6 +49,24 @@ def test_all_nodes_and_their_clients_see_the_same(net: Network) -> None:
     assert ana.screen.rooms["A"] == bob.screen.rooms["A"] == everybody
 
 
+def test_a_node_that_comes_learns_of_several_at_once(net: Network) -> None:
+    one, two = net.start(), net.start()
+    arrive(net, one, "~1", "ana")
+    arrive(net, two, "~2", "bob")
+    net.loop.advance(1)
+    three = SimNode(net, "three")
+    net.nodes["three"] = three
+
+    def begin() -> None:
+        three.tracker.start()
+        three.remote.peers(one.name, True)
+        three.remote.peers(two.name, True)
+
+    net.do(begin)
+    net.loop.advance(1)
+    assert three.shows("A") == {"ana": ["here"], "bob": ["here"]}
+
+
 def test_the_devices_of_one_person_are_one_person(net: Network) -> None:
     one, two = net.start(), net.start()
     bob = arrive(net, one, "~1", "bob")

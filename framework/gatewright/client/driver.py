@@ -57,7 +57,9 @@ class Driver:
         self._socket: ClientConnection | None = None
         self._outgoing: deque[bytes] = deque()
         self._wake = asyncio.Event()
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
+        self._rings = 0.0
+        """When the timer does; uvloop's does not tell where that is at once."""
         self._aside: set[asyncio.Task[None]] = set()
         self.task: asyncio.Task[None] = self._loop.create_task(
             self._run(), name=f"gatewright client: {options.url}"
@@ -229,9 +231,10 @@ class Driver:
             return
         if self._timer is not None:
             # One that comes too early looks again; most deadlines only move on.
-            if self._timer.when() <= deadline:
+            if self._rings <= deadline:
                 return
             self._timer.cancel()
+        self._rings = deadline
         self._timer = self._loop.call_at(deadline, self._tick)
 
     def _tick(self) -> None:

@@ -107,7 +107,9 @@ class Tracker:
         self._audiences = Audiences(self._roster, namespaces, settings, observers)
         self._own = Own(self._roster, settings.presence_linger, shared=remote is not None)
         self._others = Others(self._roster, self._own.outdone)
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
+        self._rings = 0.0
+        """When the timer does; uvloop's does not tell where that is at once."""
         self._telling: asyncio.Handle | None = None
         self._top = float("inf")
         namespaces.marked = self._marked
@@ -307,11 +309,12 @@ class Tracker:
         times = (self._own.next, self._others.next, self._top)
         due = min((time for time in times if time is not None), default=float("inf"))
         if self._timer is not None:
-            if self._timer.when() <= due:
+            if self._rings <= due:
                 return
             self._timer.cancel()
             self._timer = None
         if due < float("inf"):
+            self._rings = due
             self._timer = asyncio.get_running_loop().call_at(due, self._ring)
 
     def _ring(self) -> None:
