@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
 from gatewright.backplane import Backplane, Memory, SQLite
-from gatewright.backplane.base import Bounds, Lane, ignore
+from gatewright.backplane.base import Bounds, Lane, Record, ignore
 from gatewright.backplane.history import History
 from tests._support.conditions import eventually
 from tests.backplane.hub import Hub, Hubbed
-from tests.backplane.recovery_machine import NAMESPACE, RecoveryMachine
+from tests.backplane.lanes import key
+from tests.backplane.recovery_machine import NAMESPACE, Away, RecoveryMachine
 
 T = TypeVar("T")
 
@@ -165,7 +166,16 @@ class HubMachine(RecoveryMachine):
 
     @rule()
     def replace_a_node(self) -> None:
+        # Of a node that is gone the grace begins when that is noticed, which is tested elsewhere.
+        for session in self.sessions.values():
+            while not self.is_over(session) and self.host(session) != self.either.listener.node:
+                self.resume_after(session, None, set())
         self.run(self.either.replace())
+
+    def host(self, session: Away) -> str | None:
+        record = self.run(self.either.find(NAMESPACE, key(session.id)))
+        assert record is not None
+        return cast(Record, record).node
 
     def teardown(self) -> None:
         try:
