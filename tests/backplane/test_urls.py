@@ -1,10 +1,11 @@
 """Backplanes named by URL, in code, in the environment and in both."""
 
+import sys
 from pathlib import Path
 
 import pytest
 
-from gatewright import Gatewright, gateway, on
+from gatewright import Gatewright, backplane, gateway, on
 from gatewright.backplane import Memory, SQLite, connect
 from gatewright.backplane.urls import BACKPLANE, WORKERS, choose, without_secrets
 from gatewright.errors import StartupError
@@ -35,6 +36,39 @@ def test_sqlite_with_three_slashes_and_a_path(url: str, path: str) -> None:
     backplane = connect(url)
     assert isinstance(backplane, SQLite)
     assert backplane.address == f"sqlite:///{path}"
+
+
+@pytest.mark.parametrize(
+    ("url", "address"),
+    [
+        ("redis://ana:secret@host:6380/2?prefix=chat", "redis://host:6380/2?prefix=chat"),
+        ("redis+cluster://one:6379,two:6379", "redis+cluster://one:6379,two:6379"),
+        ("rediss://host:6379?ssl_cert_reqs=none&prefix=a", "rediss://host:6379?prefix=a"),
+        ("nats://ana:secret@one:4222,two:4222?prefix=chat", "nats://one:4222,two:4222?prefix=chat"),
+    ],
+)
+def test_redis_and_nats_with_their_options_and_without_secrets(url: str, address: str) -> None:
+    backplane = connect(url)
+    assert backplane.shared
+    assert backplane.address == address
+
+
+@pytest.mark.parametrize(("module", "url"), [("redis", "redis://host"), ("nats", "nats://host")])
+def test_a_package_that_is_missing_is_named_with_its_extra(
+    module: str, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in list(sys.modules):
+        if name.startswith(f"gatewright.backplane.{module}"):
+            monkeypatch.delitem(sys.modules, name)
+    # As an attribute of the package it would be found although it is no module any more.
+    monkeypatch.delattr(backplane, module, raising=False)
+    for name in list(sys.modules):
+        if name.partition(".")[0] == module:
+            monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(StartupError) as caught:
+        connect(url)
+    assert f"pip install 'gatewright[{module}]'" in str(caught.value)
 
 
 @pytest.mark.parametrize(

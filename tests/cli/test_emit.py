@@ -1,14 +1,14 @@
 """`gatewright emit`, over a real Redis and a real server."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
 
 from gatewright.backplane import connect
 from gatewright.backplane.urls import BACKPLANE
-from tests._support.redis import redis_server
+from tests._support.backplanes import new_backplane
 from tests._support.server import Url, serve
 from tests.behaviours.wire import opened
 from tests.cli.programs import Ended, run
@@ -17,10 +17,9 @@ from tests.emitting.chat import make
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture(scope="module")
-def redis() -> Iterator[str]:
-    with redis_server() as url:
-        yield url
+@pytest.fixture
+def redis() -> str:
+    return new_backplane("redis")
 
 
 @pytest.fixture

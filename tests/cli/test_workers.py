@@ -4,14 +4,13 @@ import asyncio
 import os
 import re
 import signal
-from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
 
 from gatewright.backplane.urls import BACKPLANE
-from tests._support.redis import redis_server
+from tests._support.backplanes import BACKPLANES, new_backplane
 from tests.behaviours.wire import Wire, opened
 from tests.cli.programs import run, serving
 from tests.drain.programs import GOODBYE, Program
@@ -29,10 +28,9 @@ from tests.cli.app import app
 """
 
 
-@pytest.fixture(scope="module")
-def redis() -> Iterator[str]:
-    with redis_server() as url:
-        yield url
+@pytest.fixture
+def redis() -> str:
+    return new_backplane("redis")
 
 
 def workers(server: Program) -> list[int]:
@@ -57,9 +55,10 @@ async def everywhere(server: Program, stack: AsyncExitStack) -> list[Wire]:
     return clients
 
 
-async def test_they_are_one_world(redis: str) -> None:
+@pytest.mark.parametrize("name", BACKPLANES)
+async def test_they_are_one_world(name: str) -> None:
     async with (
-        serving("inside", "--workers", "2", "--backplane", redis) as server,
+        serving("inside", "--workers", "2", "--backplane", new_backplane(name)) as server,
         AsyncExitStack() as stack,
     ):
         await server.says(STARTED, 2)

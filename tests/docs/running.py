@@ -14,7 +14,7 @@ from typing import Any
 
 from starlette.types import ASGIApp
 
-from tests._support.redis import redis_server
+from tests._support.redises import redis_server
 from tests._support.server import Url, serve
 from tests.docs.commands import FAILS, LAYOUT, check_commands
 from tests.docs.conversations import replay
@@ -62,9 +62,9 @@ class Page:
         if not any(named):
             yield
             return
-        with redis_server() as url:
+        with redis_server() as redis:
             self._blocks = [
-                block._replace(code=REDIS.sub(url, block.code)) if found else block
+                block._replace(code=REDIS.sub(redis.url, block.code)) if found else block
                 for block, found in zip(self._blocks, named, strict=True)
             ]
             yield

@@ -13,7 +13,7 @@ from typing import Any
 
 from gatewright import Settings
 from gatewright.backplane.urls import BACKPLANE
-from tests._support.redis import redis_server
+from tests._support.redises import redis_server
 from tests._support.server import ROOT, launch
 from tests.docs.markdown import Block
 from tests.docs.outputs import check_output
@@ -88,12 +88,12 @@ def check_compose(block: Block, dockerfile: Block, folder: Path) -> None:
     assert len(ours) > 1, f"{block}: expected several services of ours"
     program, *options = _image(dockerfile)
     _, *kept = shlex.split(services["redis"]["command"])
-    with redis_server(kept) as url:
+    with redis_server(*kept) as redis:
         for name, service in ours.items():
             for needed in service["depends_on"]:
                 assert "healthcheck" in services[needed], f"{block}: {name} waits for {needed}"
             env = dict(service["environment"])
-            env[BACKPLANE], found = REDIS.subn(url, env[BACKPLANE])
+            env[BACKPLANE], found = REDIS.subn(redis.url, env[BACKPLANE])
             assert found, f"{block}: {name} has no Redis"
             command = _command(program, _without(options, "--host"), folder)
             with launch(command, env=env):

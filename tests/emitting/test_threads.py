@@ -1,10 +1,10 @@
-"""The emitter for programs without an event loop, over a real Redis."""
+"""The emitter for programs without an event loop, over real backplanes."""
 
 import asyncio
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -13,7 +13,7 @@ import pytest
 from gatewright.backplane import Memory, connect
 from gatewright.emitting import BlockingEmitter, emitting_sync
 from gatewright.errors import CallTimeout, EmitError, NotStartedError, StartupError
-from tests._support.redis import redis_server
+from tests._support.backplanes import new_backplane
 from tests._support.server import ROOT, Url, serve
 from tests.behaviours.wire import opened
 from tests.emitting.chat import Asked, Chat, Other, Said, make
@@ -21,15 +21,14 @@ from tests.emitting.chat import Asked, Chat, Other, Said, make
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture(scope="module")
-def redis() -> Iterator[str]:
-    with redis_server() as url:
-        yield url
+@pytest.fixture(params=["redis"])
+def shared(request: pytest.FixtureRequest) -> str:
+    return new_backplane(request.param)
 
 
 @pytest.fixture
-async def server(redis: str) -> AsyncGenerator[Url]:
-    async with serve(make(connect(redis))) as url:
+async def server(shared: str) -> AsyncGenerator[Url]:
+    async with serve(make(connect(shared))) as url:
         yield url
 
 
@@ -39,9 +38,9 @@ async def heard(client: Any, event: str) -> Any:
     return frame
 
 
-async def test_it_does_what_a_target_does(server: Url, redis: str) -> None:
+async def test_it_does_what_a_target_does(server: Url, shared: str) -> None:
     def script() -> list[Any]:
-        with emitting_sync(connect(redis)) as emitter:
+        with emitting_sync(connect(shared)) as emitter:
             chat = emitter.of("/chat")
             assert chat.namespace == "/chat"
             number = chat.to("lobby").emit(Said("cron", "good morning"))
@@ -68,9 +67,9 @@ async def test_it_does_what_a_target_does(server: Url, redis: str) -> None:
         assert await ana.closed() == (4500, "good night")
 
 
-async def test_it_raises_what_the_other_one_raises(server: Url, redis: str) -> None:
+async def test_it_raises_what_the_other_one_raises(server: Url, shared: str) -> None:
     def script() -> None:
-        with emitting_sync(connect(redis), gateways=[Chat]) as emitter:
+        with emitting_sync(connect(shared), gateways=[Chat]) as emitter:
             with pytest.raises(EmitError, match="declared events"):
                 emitter.of("/chat").emit(Other())
             with pytest.raises(EmitError, match="declared namespace"):
@@ -84,9 +83,9 @@ async def test_it_raises_what_the_other_one_raises(server: Url, redis: str) -> N
         await asyncio.to_thread(script)
 
 
-async def test_several_threads_share_one(server: Url, redis: str) -> None:
+async def test_several_threads_share_one(server: Url, shared: str) -> None:
     def script() -> list[int]:
-        with emitting_sync(connect(redis)) as emitter, ThreadPoolExecutor(8) as threads:
+        with emitting_sync(connect(shared)) as emitter, ThreadPoolExecutor(8) as threads:
             chat = emitter.of("/chat")
             return list(threads.map(lambda n: chat.emit(Said("cron", str(n))), range(80)))
 
@@ -98,12 +97,12 @@ async def test_several_threads_share_one(server: Url, redis: str) -> None:
         assert texts == {str(n) for n in range(80)}
 
 
-async def test_it_is_over_with_its_block_and_leaves_no_thread(server: Url, redis: str) -> None:
+async def test_it_is_over_with_its_block_and_leaves_no_thread(server: Url, shared: str) -> None:
     def script() -> BlockingEmitter:
-        with emitting_sync(connect(redis)) as emitter:
+        with emitting_sync(connect(shared)) as emitter:
             assert any(each.name == "gatewright: emitting" for each in threading.enumerate())
             chat = emitter.of("/chat")
-            with pytest.raises(ZeroDivisionError), emitting_sync(connect(redis)):
+            with pytest.raises(ZeroDivisionError), emitting_sync(connect(shared)):
                 _ = 1 / 0
         return chat
 
@@ -159,9 +158,9 @@ print("number", opened.__enter__().of("/chat").emit(Other()))
     [(FORKED, "opened before a fork; open it in the process"), (FORGOTTEN, "number")],
     ids=["forked", "never closed"],
 )
-async def test_no_program_hangs(program: str, said: str, server: Url, redis: str) -> None:
+async def test_no_program_hangs(program: str, said: str, server: Url, shared: str) -> None:
     def run() -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-c", program, redis]
+        command = [sys.executable, "-c", program, shared]
         return subprocess.run(
             command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False
         )

@@ -128,7 +128,7 @@ def _redis(url: str, parts: SplitResult) -> Backplane:
     query = parse_qsl(parts.query, keep_blank_values=True)
     ours = dict(each for each in query if each[0] == "prefix")
     theirs = urlencode([each for each in query if each[0] != "prefix"])
-    backplane: Backplane = made(parts._replace(query=theirs).geturl(), **ours)
+    backplane: Backplane = made(url.partition("?")[0] + (theirs and f"?{theirs}"), **ours)
     return backplane
 
 
