@@ -5,6 +5,8 @@ from contextlib import asynccontextmanager
 from secrets import token_hex
 from typing import Any
 
+from nats.aio.client import Client
+
 from gatewright.backplane.nats.connection import Connection
 from gatewright.backplane.nats.jetstream import JetStream
 from gatewright.backplane.nats.log import NatsLog
@@ -15,7 +17,7 @@ from tests.backplane.logs.engines import Engine
 from tests.chaos import engines
 from tests.chaos.proxy import Proxy, proxy
 
-__all__ = ["NatsEngine", "jetstream", "nats", "nats_alone"]
+__all__ = ["NatsEngine", "jetstream", "nats", "nats_alone", "publishing"]
 
 
 @asynccontextmanager
@@ -30,6 +32,17 @@ async def jetstream(url: str, **options: Any) -> AsyncGenerator[JetStream]:
         yield JetStream(reach)
     finally:
         await connection.close()
+
+
+@asynccontextmanager
+async def publishing(url: str) -> AsyncGenerator[Client]:
+    """What others send."""
+    client = Client()
+    await client.connect(url, allow_reconnect=False)
+    try:
+        yield client
+    finally:
+        await client.close()
 
 
 class NatsEngine(Engine):

@@ -104,6 +104,7 @@ class State(Struct, frozen=True):
     last_seq: int = 0
     last_ts: str = ""
     num_deleted: int = 0
+    consumer_count: int = 0
 
 
 class Info(Struct):

@@ -24,7 +24,7 @@ class Sizes:
         self._limit = limit
         self._total = 0
         self._last: int | None = None
-        self._places: deque[tuple[int, int]] = deque()
+        self._places: deque[tuple[int, int]] = deque(maxlen=4 * STEPS)
         """Sequence numbers, and how much there was in all before each."""
 
     def add(self, seq: int, size: int) -> None:
@@ -32,10 +32,15 @@ class Sizes:
         last = self._last if self._last is not None else seq - 1
         if seq <= last:
             return
-        if not self._places or self._total - self._places[-1][1] >= self._limit // STEPS:
-            self._places.append((last + 1, self._total))
         self._last = seq
-        self._total += (size + OVERHEAD) * (seq - last)
+        each, step = size + OVERHEAD, self._limit // STEPS
+        first = max(last + 1, seq - 2 * self._limit // each)
+        self._total += (first - last - 1) * each
+        stride = max(1, step // each)
+        for number in range(first, seq + 1, stride):
+            if not self._places or self._total - self._places[-1][1] >= step:
+                self._places.append((number, self._total))
+            self._total += each * min(stride, seq + 1 - number)
 
     def excess(self) -> int | None:
         """The number below which the lane is to be forgotten; it is not told again."""
