@@ -67,6 +67,7 @@ async def test_mail_to_one_and_to_all_comes_in_the_order_in_which_it_was_sent(
         for number in range(300):
             await ana.log.send(str(number).encode(), ben.name if number % 3 else None)
         await ben.ears.until(lambda: len(ben.ears.mails) == 300)
+        await ana.ears.until(lambda: len(ana.ears.mails) == 100)
         assert [int(each) for each in ben.ears.mails] == list(range(300))
         assert [int(each) for each in ana.ears.mails] == list(range(0, 300, 3))
 
