@@ -45,7 +45,7 @@ async def test_what_trails_is_waited_for_by_those_who_come_after_it() -> None:
     gate = asyncio.Event()
     seen: list[str] = []
 
-    async def handler(name: str, former: set[asyncio.Task[None]]) -> None:
+    async def handler(name: str, former: set[asyncio.Future[None]]) -> None:
         if former:
             await asyncio.wait(former)
         await gate.wait()

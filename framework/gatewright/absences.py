@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, TypeAlias
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from gatewright.backplane.base import Record
 from gatewright.connection import Connection
@@ -17,6 +17,7 @@ from gatewright.ledger import Ledger
 from gatewright.node import Node
 from gatewright.plans import Hooks
 from gatewright.protocol.close import CloseCode
+from gatewright.recovery import Keeper
 from gatewright.session import Session
 from gatewright.types import DisconnectReason, Handshake
 
@@ -26,6 +27,9 @@ logger: logging.Logger = logging.getLogger("gatewright")
 
 SWEEP_EVERY = 5.0
 """Seconds between two looks for sessions whose grace has passed, at the most."""
+
+OVERDUE = 60.0
+"""Seconds after its grace in which some node must have ended a session."""
 
 ENDS_AT_ONCE = 100
 """Sessions whose last hooks run together: after an outage thousands end in one moment, and what
@@ -46,6 +50,8 @@ class Absence(Struct, frozen=True):
     ledger: Ledger | None = None
     user: str | None = None
     """Whom it is counted for; a handler that still runs may give it another name."""
+    look_at: float = 0.0
+    """When to look whether it is still to be expected, in the time of the event loop."""
 
 
 class Absences:
@@ -68,8 +74,12 @@ class Absences:
         self._by_user: dict[str, dict[Key, None]] = {}
         self._taking: dict[Key, tuple[asyncio.Lock, int]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._owed: list[Keeper] = []
+        """Of sessions that are over, which the backplane could not be told."""
         self._ends = asyncio.Semaphore(ENDS_AT_ONCE)
         self._sweeper: asyncio.Task[None] | None = None
+        self.over: Callable[[Record], None] | None = None
+        """Who is told that a session is over which may have been another node's."""
 
     def __len__(self) -> int:
         """How many are away."""
@@ -79,6 +89,21 @@ class Absences:
         """Look after what a former process has left behind."""
         if self._node.backplane.durable:
             self._sweep_later()
+
+    def here(self, key: Key) -> Session | None:
+        """The session as it is connected here."""
+        return self._here.get(key)
+
+    def absent(self, key: Key) -> Absence | None:
+        """The session as it is expected back."""
+        return self._away.get(key)
+
+    def ledgers(self) -> list[tuple[Key, Ledger]]:
+        """What is known of the calls of all sessions, here or away."""
+        known: list[tuple[Key, Ledger | None]] = []
+        known += [(key, session.ledger) for key, session in self._here.items()]
+        known += [(key, absence.ledger) for key, absence in self._away.items()]
+        return [(key, ledger) for key, ledger in known if ledger is not None]
 
     def arrived(self, session: Session) -> None:
         """A session has a socket now."""
@@ -94,11 +119,16 @@ class Absences:
         if self._here.get(key) is not session:
             return
         del self._here[key]
+        if session.owes and not kept and connection.keeper is not None:
+            self._owed.append(connection.keeper)
+            self._sweep_later()
         if not kept:
             self._node.namespaces.returned(*key)
         else:
             user = connection.user
-            self._away[key] = Absence(session.hooks, session.place, session.ledger, user)
+            now = asyncio.get_running_loop().time()
+            look_at = now if session.owes else now + self._patience
+            self._away[key] = Absence(session.hooks, session.place, session.ledger, user, look_at)
             self._sweep_later()
             if user is not None:
                 self._by_user.setdefault(user, {})[key] = None
@@ -135,6 +165,7 @@ class Absences:
                     return
             except Exception:
                 logger.exception("%r: its session could not be ended", connection)
+                self._owed.append(keeper)
             await self._finish(absence, rooms)
 
         _ = self._run(end())
@@ -145,6 +176,15 @@ class Absences:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
+
+    @property
+    def _patience(self) -> float:
+        """Seconds after which an absence must have ended in one way or another."""
+        return self._node.settings.grace + OVERDUE
+
+    def forget(self, key: Key) -> Absence | None:
+        """No longer expect a session back here; returns what was known of it."""
+        return self._forget(key)
 
     def _forget(self, key: Key) -> Absence | None:
         absence = self._away.pop(key, None)
@@ -160,18 +200,17 @@ class Absences:
         return absence
 
     @asynccontextmanager
-    async def taking(self, namespace: str, id: str) -> AsyncGenerator[Absence | None]:
-        """Around taking a session over: by one at a time, and not before its socket has let go.
-
-        Hands out what this node knows of it.
-        """
+    async def taking(self, namespace: str, id: str) -> AsyncGenerator[None]:
+        """Around taking a session over: by one at a time, and not before its socket has let go."""
         key = namespace, id
         lock, waiting = self._taking.get(key, (asyncio.Lock(), 0))
         self._taking[key] = lock, waiting + 1
         try:
             async with lock:
-                await self._fence(key)
-                yield self._away.get(key)
+                session = self._here.get(key)
+                if session is not None:
+                    await self.fence(session)
+                yield
         finally:
             lock, waiting = self._taking[key]
             if waiting == 1:
@@ -179,16 +218,14 @@ class Absences:
             else:
                 self._taking[key] = lock, waiting - 1
 
-    async def _fence(self, key: Key) -> None:
+    async def fence(self, session: Session) -> None:
         """Take a session from the socket that it has here.
 
         Its client is told, but not waited for: it may be gone without anybody having noticed.
         """
-        session = self._here.get(key)
-        if session is not None:
-            session.hurry()
-            session.connection.outbox.close(TAKEN_OVER.code, TAKEN_OVER.text)
-            await self._end_session(session, TAKEN_OVER)
+        session.hurry()
+        session.connection.outbox.close(TAKEN_OVER.code, TAKEN_OVER.text)
+        await self._end_session(session, TAKEN_OVER)
 
     async def end(self, record: Record) -> None:
         """A session that is away will not return; waits until its last hooks have run."""
@@ -197,6 +234,8 @@ class Absences:
 
     def _end(self, record: Record) -> asyncio.Task[None] | None:
         absence = self._forget((record.namespace, record.id)) or self._revive(record)
+        if self.over is not None:
+            self.over(record)
         return None if absence is None else self._run(self._finish(absence, record.rooms))
 
     async def stop(self) -> None:
@@ -215,7 +254,7 @@ class Absences:
                 rooms = () if connection is None else connection.rooms
                 _ = self._run(self._finish(absence, rooms))
             elif absence.ledger is not None:
-                _ = self._run(absence.ledger.close(limit))
+                _ = self._run(absence.ledger.close(limit, over=False))
         if self._tasks:
             _, late = await asyncio.wait(self._tasks, timeout=4 * limit)
             for task in late:
@@ -248,6 +287,38 @@ class Absences:
         except Exception:
             logger.exception("%r: its resources failed to close", connection)
 
+    async def _look(self) -> None:
+        """Say what could not be said in time, and forget those that this node did not hear of.
+
+        They have ended, or gone on elsewhere.
+        """
+        while self._owed:
+            await self._owed[0].end()
+            del self._owed[0]
+        now = asyncio.get_running_loop().time()
+        for key, absence in list(self._away.items()):
+            if absence.look_at > now:
+                continue
+            connection = absence.place.connection
+            assert connection is not None
+            assert connection.keeper is not None
+            taken = absence.ledger.window.last if absence.ledger is not None else None
+            expected = await connection.keeper.release(taken)
+            if self._away.get(key) is not absence:
+                continue
+            if expected:
+                self._away[key] = structs.replace(absence, look_at=now + self._patience)
+            else:
+                self._forget(key)
+                self.part(connection, absence.ledger)
+
+    def part(self, connection: Connection, ledger: Ledger | None) -> None:
+        """A session is over, or goes on elsewhere without its handlers here: those have to end."""
+        connection.ended = True
+        self._node.calls.lost(connection.id)
+        if ledger is not None:
+            _ = self._run(ledger.close(self._node.settings.finish_timeout, over=False))
+
     def _sweep_later(self) -> None:
         if self._sweeper is None:
             self._sweeper = asyncio.create_task(self._sweep())
@@ -255,11 +326,12 @@ class Absences:
     async def _sweep(self) -> None:
         pause = min(SWEEP_EVERY, self._node.settings.grace / 4)
         # A durable backplane may hold sessions that this process has never seen.
-        while self._away or self._node.backplane.durable:
+        while self._away or self._owed or self._node.backplane.durable:
             await asyncio.sleep(pause)
             try:
                 for record in await self._node.backplane.expired():
                     _ = self._end(record)
+                await self._look()
             except Exception:
                 logger.exception("looking for expired sessions failed; trying again")
         self._sweeper = None

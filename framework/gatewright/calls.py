@@ -2,36 +2,29 @@
 
 import asyncio
 import logging
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import count
 from typing import Any, Protocol
 
-import msgspec
 from msgspec import Raw, Struct
 from typing_extensions import TypeForm, TypeVar
 
-from gatewright.answers import Answers, Reply, failed, read, refer, reply_of
+from gatewright.answers import Answers, Reply, reply_of
 from gatewright.errors import CallTimeout, ErrorCode, EventError
+from gatewright.pending import Collected, Pending, Relayed, Said
 from gatewright.protocol.codecs import Codec, EncHook
 from gatewright.protocol.frames import Envelope
 from gatewright.protocol.outgoing import Outgoing
+from gatewright.protocol.sessions.codecs import SessionCodec
 from gatewright.protocol.stored import load
 from gatewright.remote import Question, Remote
 from gatewright.rooms import Member, send
 
-__all__ = ["Answers", "Calls", "Others", "Said"]
+__all__ = ["Answers", "Calls", "HandedCall", "Others"]
 
 logger: logging.Logger = logging.getLogger("gatewright")
 
 T = TypeVar("T")
-
-
-class Said(Struct, array_like=True):
-    """From a node whose clients are asked: first whom it asks, then what they say."""
-
-    asked: list[str] | None = None
-    replies: list[Reply] = []
 
 
 class _Answer(Struct, array_like=True):
@@ -39,6 +32,16 @@ class _Answer(Struct, array_like=True):
 
     call_id: int
     reply: Reply
+
+
+class HandedCall(Struct, array_like=True):
+    """A call that a client has not answered, when its session goes to another node."""
+
+    id: str
+    """As the client knows it."""
+    stored: bytes
+    left: float
+    """Seconds for which somebody still waits."""
 
 
 class Others(Protocol):
@@ -49,146 +52,26 @@ class Others(Protocol):
     ) -> Question: ...
 
 
-_said = msgspec.msgpack.Decoder(Said).decode
-
-
-class _Pending(ABC):
-    """An open call: whom it waits for here."""
-
-    def __init__(self, outgoing: Outgoing, waiting: set[str]) -> None:
-        self.outgoing = outgoing
-        self.waiting = waiting
-        self.finished: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-    @property
-    def open(self) -> bool:
-        return bool(self.waiting)
-
-    @abstractmethod
-    def take(self, member: str, codec: Codec, envelope: Envelope) -> None:
-        """A client of this node has answered."""
-
-    @abstractmethod
-    def refer(self, reply: Reply) -> None:
-        """A client has answered at another node."""
-
-    @abstractmethod
-    def fail(self, member: str, error: EventError) -> None:
-        """There will be no answer of this one."""
-
-    def arrived(self, member: str) -> None:
-        self.waiting.discard(member)
-        self.settle()
-
-    def settle(self) -> None:
-        if not self.open and not self.finished.done():
-            self.finished.set_result(None)
-
-
-class _Collected(_Pending):
-    """One whose answers are for a caller of this node."""
-
-    def __init__(
-        self,
-        outgoing: Outgoing,
-        waiting: set[str],
-        kind: Any,
-        codecs: Mapping[str, Codec],
-        each: Callable[[Any], None] | None,
-    ) -> None:
-        super().__init__(outgoing, waiting)
-        self._each = each
-        self.kind = kind
-        self.codecs = codecs
-        self.answers: list[Any] = []
-        self.errors: dict[str, EventError] = {}
-        self.elsewhere: dict[str, set[str] | None] = {}
-        """Whom other nodes wait for; None: they have not said yet whom they ask."""
-        self.silent: set[str] = set()
-        """Whom they do not wait for any longer."""
-
-    @property
-    def open(self) -> bool:
-        return bool(self.waiting or self.elsewhere)
-
-    @property
-    def missing(self) -> list[str]:
-        asked = (each for each in self.elsewhere.values() if each is not None)
-        return sorted(self.waiting.union(self.silent, *asked))
-
-    def take(self, member: str, codec: Codec, envelope: Envelope) -> None:
-        self._collect(member, lambda: read(codec, envelope, self.kind))
-
-    def refer(self, reply: Reply) -> None:
-        self._collect(reply.member, lambda: refer(reply, self.codecs, self.kind))
-
-    def _collect(self, member: str, read: Callable[[], Any]) -> None:
-        try:
-            answer = read()
-        except EventError as error:
-            answer = self.errors[member] = error
-        else:
-            self.answers.append(answer)
-        if self._each is not None:
-            self._each(answer)
-
-    def fail(self, member: str, error: EventError) -> None:
-        self.errors[member] = error
-
-    def part(self, node: str, body: Raw) -> None:
-        said = _said(body)
-        if said.asked is not None:
-            self.elsewhere[node] = set(said.asked)
-        asked = self.elsewhere.get(node)
-        for reply in said.replies if asked is not None else ():
-            assert asked is not None
-            if reply.member in asked:
-                asked.discard(reply.member)
-                self.refer(reply)
-
-    def end(self, node: str, end: Raw | Exception) -> None:
-        asked = self.elsewhere.pop(node, None)
-        if not isinstance(end, Exception):
-            self.silent.update(asked or ())
-        elif isinstance(end, EventError) and end.code == ErrorCode.INTERRUPTED:
-            gone = EventError(ErrorCode.INTERRUPTED, "the node of the connection has gone")
-            self.errors.update(dict.fromkeys(asked or (), gone))
-        elif not self.finished.done():
-            # Nobody knows whom it would have asked.
-            self.finished.set_exception(end)
-        self.settle()
-
-
-class _Relayed(_Pending):
-    """One whose answers are for a caller of another node."""
-
-    def __init__(self, outgoing: Outgoing, waiting: set[str], tell: Callable[[Said], None]) -> None:
-        super().__init__(outgoing, waiting)
-        self._tell = tell
-
-    def take(self, member: str, codec: Codec, envelope: Envelope) -> None:
-        self.refer(reply_of(member, codec, envelope))
-
-    def refer(self, reply: Reply) -> None:
-        self._tell(Said(replies=[reply]))
-
-    def fail(self, member: str, error: EventError) -> None:
-        self.refer(failed(member, error))
-
-
 class Calls:
     """The node's open calls to clients. One id serves all receivers of a call."""
 
     def __init__(
-        self, remote: Remote | None = None, codecs: Mapping[str, Codec] | None = None
+        self,
+        remote: Remote | None = None,
+        codecs: Mapping[str, Codec] | None = None,
+        enc_hook: EncHook | None = None,
     ) -> None:
         # Node-wide, so that a call to a room is one frame for everyone in it; a client sees its
         # ids count up, with holes.
         self._ids = count(1)
-        self._pending: dict[int, _Pending] = {}
+        self._pending: dict[int, Pending] = {}
         self._readers: dict[str, asyncio.Future[None]] = {}
         self._remote = remote
         self._codecs = codecs or {}
+        self._enc_hook = enc_hook
+        self._handed: dict[str, dict[str, HandedCall]] = {}
+        """By member, what nodes have asked that its session was at before; `left` is when nobody
+        waits any more."""
         if remote is not None:
             remote.hear("answer", _Answer, self._referred)
 
@@ -216,7 +99,7 @@ class Calls:
             return Answers()
         outgoing = Outgoing(event, data, next(self._ids), namespace=namespace)
         waiting = {member.id for member in members}
-        pending = _Collected(outgoing, waiting, reply, self._codecs, each)
+        pending = Collected(outgoing, waiting, reply, self._codecs, each)
         question, late = None, False
         try:
             if others is not None and self._remote is not None:
@@ -247,16 +130,17 @@ class Calls:
             return
         event, data = load(stored)
         outgoing = Outgoing(event, data, next(self._ids), namespace=namespace)
-        pending = _Relayed(outgoing, {member.id for member in members}, tell)
+        pending = Relayed(outgoing, {member.id for member in members}, tell)
         try:
             await self._ask(pending, members, timeout)
         except TimeoutError:
             return
 
-    async def _ask(self, pending: _Pending, members: Collection[Member], timeout: float) -> None:
+    async def _ask(self, pending: Pending, members: Collection[Member], timeout: float) -> None:
         call_id = pending.outgoing.call_id
         assert call_id is not None
         self._pending[call_id] = pending
+        pending.until = asyncio.get_running_loop().time() + timeout
         for id in pending.waiting & self._readers.keys():
             reader = self._readers.pop(id)
             if not reader.done():
@@ -283,6 +167,8 @@ class Calls:
         """
         if any(member in pending.waiting for pending in self._pending.values()):
             return False
+        if self._still_asked(member):
+            return False
         self._readers[member] = reader
         return True
 
@@ -305,6 +191,7 @@ class Calls:
         if self._remote is not None and node in self._remote.nodes:
             answer = _Answer(int(number), reply_of(member.id, member.codec, envelope))
             self._remote.tell("answer", answer, node)
+            self._handed.get(member.id, {}).pop(id, None)
 
     def _referred(self, sender: str, answer: _Answer) -> None:
         pending, member = self._pending.get(answer.call_id), answer.reply.member
@@ -314,26 +201,70 @@ class Calls:
 
     def ask_again(self, member: Member) -> None:
         """A connection has returned: what it has not answered may never have reached it."""
+        codec = member.codec
+        for call in self._still_asked(member.id) if isinstance(codec, SessionCodec) else ():
+            assert isinstance(codec, SessionCodec)
+            member.outbox.push(codec.call(*load(call.stored), call.id))
         for pending in self._pending.values():
             if member.id in pending.waiting:
                 member.outbox.push(pending.outgoing.frame(member.codec))
 
-    def asked(self, member: str, enc_hook: EncHook | None) -> list[tuple[int, bytes]]:
-        """What a client has not answered yet, by the ids of the calls, in a form that travels."""
+    def hand_over(self, member: str) -> list[HandedCall]:
+        """What a client has not answered yet, for the node that has its session next."""
+        now, name = asyncio.get_running_loop().time(), self._name
         return [
-            (id, pending.outgoing.store(enc_hook))
-            for id, pending in self._pending.items()
-            if member in pending.waiting
+            *(
+                HandedCall(call.id, call.stored, call.left - now)
+                for call in self._still_asked(member)
+            ),
+            *(
+                HandedCall(
+                    f"{id}.{name}", pending.outgoing.store(self._enc_hook), pending.until - now
+                )
+                for id, pending in self._pending.items()
+                if member in pending.waiting
+            ),
         ]
+
+    def take_over(self, member: str, asked: Sequence[HandedCall]) -> None:
+        """A session has come here, whose client has not answered what it was asked elsewhere."""
+        now, name = asyncio.get_running_loop().time(), self._name
+        handed = {
+            call.id: HandedCall(call.id, call.stored, now + call.left)
+            for call in asked
+            # Those of this node it has not forgotten.
+            if call.id.partition(".")[2] != name
+        }
+        if handed:
+            self._handed[member] = handed
+
+    def gone(self, member: str) -> None:
+        """Its session is another node's, and with it what is still asked."""
+        self._readers.pop(member, None)
+        self._handed.pop(member, None)
+
+    @property
+    def _name(self) -> str:
+        return "" if self._remote is None else self._remote.name
+
+    def _still_asked(self, member: str) -> list[HandedCall]:
+        handed = self._handed.get(member)
+        if handed is None:
+            return []
+        now = asyncio.get_running_loop().time()
+        for id in [id for id, call in handed.items() if call.left <= now]:
+            del handed[id]
+        return list(handed.values())
 
     def lost(self, member: str) -> None:
         """A connection is gone: nobody waits for it any longer."""
         self._readers.pop(member, None)
+        self._handed.pop(member, None)
         for pending in self._pending.values():
             if member in pending.waiting:
                 self._lose(pending, member)
 
-    def _lose(self, pending: _Pending, member: str) -> None:
+    def _lose(self, pending: Pending, member: str) -> None:
         pending.fail(
             member,
             EventError(ErrorCode.INTERRUPTED, "the connection was lost before it answered"),

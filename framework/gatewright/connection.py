@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from time import time
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 from unicodedata import category
 
 import msgspec
@@ -17,7 +17,9 @@ from gatewright.outlets import Outlet
 from gatewright.presence import Tracked
 from gatewright.protocol.close import CloseCode
 from gatewright.protocol.codecs import Codec
+from gatewright.receivers import Deed
 from gatewright.recovery import Keeper
+from gatewright.relays import Whom
 from gatewright.rooms import OWN_ROOM
 from gatewright.types import Handshake, Identity, Position
 
@@ -52,6 +54,7 @@ class Connection:
         "id",
         "joined",
         "keeper",
+        "moved",
         "outbox",
         "renewed",
         "since",
@@ -100,6 +103,8 @@ class Connection:
         """Whether its client will not return, although its last handlers may still run."""
         self.ended: bool = False
         """Whether it is over for good; one that has only lost its socket is not."""
+        self.moved: str | None = None
+        """The node that has its session now, while handlers of it still run here."""
 
     def __repr__(self) -> str:
         return f"<Connection {self.id} of {self.namespace}>"
@@ -176,6 +181,9 @@ class Connection:
         Raises `EventError`: `forbidden` by `@authorize_room`, `too_many` over the limit, `invalid`
         for a name that is empty, too long or has control characters.
         """
+        if self.moved is not None:
+            await self._elsewhere("join", rooms)
+            return
         new = [room for room in dict.fromkeys(rooms) if room not in self.joined]
         settings = self._node.settings
         for room in new:
@@ -202,6 +210,9 @@ class Connection:
 
     async def leave(self, *rooms: str) -> None:
         """Leave rooms; those it is not in are passed over."""
+        if self.moved is not None:
+            await self._elsewhere("leave", rooms)
+            return
         old = [room for room in dict.fromkeys(rooms) if room in self.joined]
         if old:
             await self._node.backplane.mark(self.namespace, "leave", self.id, old)
@@ -235,6 +246,10 @@ class Connection:
     async def _present(self, tracked: Tracked | None) -> None:
         if tracked == self.tracked:
             return
+        if self.moved is not None:
+            raise EventError(
+                ErrorCode.INTERRUPTED, "the connection goes on at another node: track it there"
+            )
         if self.keeper is not None:
             await self.keeper.track(tracked)
         self.tracked = tracked
@@ -259,7 +274,11 @@ class Connection:
         name = event_name(event, self._address)
         limit = node.settings.call_timeout if timeout is None else timeout
         answers: Answers[T] = Answers()
-        if self.patient or node.namespaces.here(namespace, self):
+        if self.moved is not None:
+            whom = Whom(namespace, (self.id,))
+            ask_there = node.receivers.call(whom, name, event, reply, limit, patient=True)
+            answers = await ask_there
+        elif self.patient or node.namespaces.here(namespace, self):
             ask = node.receivers.call_here
             answers = await ask(self, namespace, name, event, reply, limit)
         if answers:
@@ -270,15 +289,26 @@ class Connection:
 
     async def save(self, state: Struct) -> None:
         """Replace this connection's `State[T]`; the next event sees it."""
-        expected = type(self._state)
+        expected = cast(type[Struct], type(self._state))
         if self._state is None or type(state) is not expected:
             declared = expected.__name__ if self._state is not None else "a State[T] parameter"
             raise TypeError(
                 f"{self.namespace}: expected {declared}, got {type(state).__name__}; "
                 "save() takes the Struct that the gateway's State[T] names"
             )
-        if self.keeper is not None:
-            await self.keeper.save(self._node.states.encode(state).data)
+        kept = self._node.states.encode(state).data if self.keeper is not None else b""
+        if self.moved is not None:
+            await self._elsewhere("save", kept=kept)
+        elif self.keeper is not None:
+            await self.keeper.save(kept)
+        self._state = state
+
+    async def replace(self, kept: bytes) -> None:
+        """Replace its state with one that another node has encoded."""
+        if self._state is None or self.keeper is None:
+            return
+        state = self._node.states.decoder(type(self._state))(kept)
+        await self.keeper.save(kept)
         self._state = state
 
     async def authenticate(self, auth: object) -> None:
@@ -290,6 +320,10 @@ class Connection:
 
     async def renew(self, auth: object, *, same_user: bool = False) -> None:
         """`authenticate`; with `same_user` raises `EventError` if it is somebody else now."""
+        if self.moved is not None:
+            raise EventError(
+                ErrorCode.INTERRUPTED, "the connection goes on at another node: nobody to refresh"
+            )
         identity = await self._refresh(self, auth, same_user=same_user)
         before = self.user
         self._identity = identity
@@ -305,6 +339,9 @@ class Connection:
 
         Of one that is away the session ends.
         """
+        if self.moved is not None:
+            await self._elsewhere("disconnect", reason=reason)
+            return
         self.unwanted = True
         await self._node.receivers.catch_up(self.namespace)
         self.shut(reason)
@@ -315,6 +352,17 @@ class Connection:
         self.outbox.close(CloseCode.DISCONNECTED, reason)
         if self.dismissed is not None:
             self.dismissed()
+
+    async def _elsewhere(
+        self, what: Deed, rooms: tuple[str, ...] = (), reason: str = "", kept: bytes = b""
+    ) -> None:
+        """Have something done where its session is now; raises the `EventError` of a refusal."""
+        whom = Whom(self.namespace, (self.id,))
+        done = await self._node.receivers.do(whom, what, rooms, reason, kept)
+        if done.refusal is not None:
+            raise EventError(*done.refusal)
+        if not done.count and what in ("join", "save"):
+            raise EventError(ErrorCode.INTERRUPTED, "the connection has gone")
 
 
 def check_room(room: object, limit: int) -> None:

@@ -14,6 +14,7 @@ from gatewright.connections import Connections, Way
 from gatewright.context import Context, Place
 from gatewright.di import Container
 from gatewright.farewell import dismiss, see_off
+from gatewright.moves import Moves
 from gatewright.namespaces import NamespacePlan, NamespaceTable, logged
 from gatewright.node import Node
 from gatewright.openings import Opening, Openings
@@ -59,7 +60,8 @@ class Dispatcher:
             node, container, self._openings, self._namespaces, self.find, self.convert
         )
         self._absences = Absences(node, container, self.end, self._connections.revive)
-        self._returns = Returns(node, self._connections, self._absences)
+        self._moves = Moves(node, self._absences)
+        self._returns = Returns(node, self._connections, self._absences, self._moves)
         self.node: Node = node
         self.stopping: bool = False
         """Whether new connections are to be refused."""
@@ -102,6 +104,7 @@ class Dispatcher:
         """Close what is still open, and run `@on_stop` of all gateways, the last one first."""
         await self.drain()
         await self._absences.stop()
+        await self._moves.stop()
         await self._run_hooks("on_stop")
 
     async def _run_hooks(self, kind: str) -> None:

@@ -70,7 +70,7 @@ class Node:
         """Where the heartbeats of all sockets are."""
         self.remote: Remote = Remote(backplane)
         """The other nodes."""
-        self.calls: Calls = Calls(self.remote, self.codecs)
+        self.calls: Calls = Calls(self.remote, self.codecs, self.states.enc_hook)
         self.receivers: Receivers = Receivers(
             self.namespaces,
             self.calls,

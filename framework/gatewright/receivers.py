@@ -26,7 +26,7 @@ logger: logging.Logger = logging.getLogger("gatewright")
 T = TypeVar("T")
 
 
-Deed: TypeAlias = Literal["join", "leave", "disconnect", "members", "count"]
+Deed: TypeAlias = Literal["join", "leave", "disconnect", "save", "members", "count"]
 
 
 class _Do(Struct, array_like=True, frozen=True):
@@ -36,6 +36,8 @@ class _Do(Struct, array_like=True, frozen=True):
     what: Deed
     rooms: tuple[str, ...] = ()
     reason: str = ""
+    kept: bytes = b""
+    """A state, as it is kept."""
 
 
 class Done(Struct, array_like=True):
@@ -71,6 +73,7 @@ class _Movable(Protocol):
     def id(self) -> str: ...
     async def join(self, *rooms: str) -> None: ...
     async def leave(self, *rooms: str) -> None: ...
+    async def replace(self, kept: bytes) -> None: ...
     def shut(self, reason: str = "") -> None: ...
 
 
@@ -140,13 +143,18 @@ class Receivers:
         self._send_volatile(whom, outgoing, message.key)
 
     async def do(
-        self, whom: Whom, what: Deed, rooms: tuple[str, ...] = (), reason: str = ""
+        self,
+        whom: Whom,
+        what: Deed,
+        rooms: tuple[str, ...] = (),
+        reason: str = "",
+        kept: bytes = b"",
     ) -> Done:
         """Have something done with all of them.
 
         Raises `RequestTimeout` where a node says nothing in time; one that dies has no receivers.
         """
-        message = _Do(whom, what, rooms, reason)
+        message = _Do(whom, what, rooms, reason, kept)
         if not self.elsewhere(whom):
             return await self._do(message)
         own = await self._do(message)
@@ -182,6 +190,8 @@ class Receivers:
                     await each.join(*message.rooms)
                 elif what == "leave":
                     await each.leave(*message.rooms)
+                elif what == "save":
+                    await each.replace(message.kept)
                 else:
                     each.shut(message.reason)
             except EventError as error:

@@ -1,7 +1,7 @@
 """How calls end: answers and errors, encoded whatever is in them."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from msgspec import UNSET
@@ -21,7 +21,15 @@ logger: logging.Logger = logging.getLogger("gatewright")
 class Replies:
     """What one connection is told about its own messages; only `item` raises."""
 
-    __slots__ = ("_codec", "_connection", "_namespace", "_observers", "_outbox", "_window")
+    __slots__ = (
+        "_codec",
+        "_connection",
+        "_namespace",
+        "_observers",
+        "_outbox",
+        "_window",
+        "forward",
+    )
 
     def __init__(
         self,
@@ -36,6 +44,9 @@ class Replies:
         self._outbox = connection.outbox
         self._namespace = connection.namespace
         self._window = window
+        self.forward: Callable[[int, Any], None] | None = None
+        """Who tells another node how calls end, by result or `EventError`: the session may have
+        gone there while they still ran."""
 
     def move(self) -> None:
         """The connection has another socket: ends of calls go there from now on."""
@@ -54,6 +65,8 @@ class Replies:
         if self._window is not None:
             self._window.end(call_id, frame, sent=not self._outbox.closing)
         self._outbox.push(frame)
+        if self.forward is not None:
+            self.forward(call_id, result)
 
     def item(self, call_id: int, event: str, item: Any) -> Frame:
         """A stream's item, not sent yet; raises what the encoder raises."""
@@ -77,6 +90,8 @@ class Replies:
         if self._window is not None and call_id is not None:
             self._window.end(call_id, frame, sent=not self._outbox.closing)
         self._outbox.push(frame)
+        if self.forward is not None and call_id is not None:
+            self.forward(call_id, error)
         if call_id is None:
             for observer in self._observers:
                 observer.sent(self._namespace, (self._connection,), "exception", body)

@@ -2,16 +2,16 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 
-from msgspec import UNSET, Struct
+from msgspec import UNSET
 
 from gatewright.catching import stray
 from gatewright.connection import Connection
 from gatewright.context import Context, Place
 from gatewright.di import Level
 from gatewright.entrance import Entrance, refusal_code
-from gatewright.errors import ErrorCode, EventError
+from gatewright.errors import BackplaneError, ErrorCode, EventError
 from gatewright.expiry import Expiry
 from gatewright.lanes import Lanes
 from gatewright.ledger import Ledger
@@ -22,10 +22,8 @@ from gatewright.plans import Call, EventPlan, Hooks
 from gatewright.protocol.close import CloseCode
 from gatewright.protocol.frames import Envelope
 from gatewright.protocol.limits import Limits
-from gatewright.protocol.sessions.codecs import SessionCodec
-from gatewright.protocol.sessions.frames import Ack
-from gatewright.protocol.sessions.window import Taken, Window
 from gatewright.recovery import Keeper
+from gatewright.repeats import Repeats
 from gatewright.replies import Replies
 from gatewright.types import DisconnectReason, Gap
 
@@ -61,12 +59,19 @@ class Session:
         self._outbox: Outlet = connection.outbox
         self.ledger: Ledger | None = ledger
         self._window = ledger.window if ledger is not None else None
+        self._repeats = (
+            Repeats(ledger, plans, connection.codec, connection.outbox)
+            if ledger is not None
+            else None
+        )
         self._controls = controls
         self._serving = False
         self._leaving = False
         self.hurried: bool = False
         """Whether its client is back already, over another socket."""
         self._hurry: asyncio.Future[None] | None = None
+        self.owes: bool = False
+        """Whether its backplane does not know yet that its socket is lost, or that it is over."""
         self.ending: asyncio.Task[None] | None = None
         """Who ends it, from the moment on at which its socket is known to be lost."""
         self._node = node
@@ -93,7 +98,7 @@ class Session:
         calls = {} if ledger is None else ledger.calls
         # Of the sockets before this one: were it to wait for whoever trails, it would wait for
         # itself when it is the next to be lost.
-        self._former = set[asyncio.Task[None]]() if ledger is None else ledger.trailing
+        self._former = set[asyncio.Future[None]]() if ledger is None else ledger.trailing
         self._lanes = Lanes(connection, level, self._replies, settings.inbox, self._fallen, calls)
 
     # From the transport
@@ -129,10 +134,10 @@ class Session:
             return
         allowed = self._allowed()
         if (
-            self._window is not None
+            self._repeats is not None
             and isinstance(event, str)
             and isinstance(call_id, int)
-            and self._repeated(self._window, event, call_id)
+            and self._repeats.known(event, call_id, envelope)
         ):
             # Told what has become of it, whatever the rate: else it would be taken for refused.
             if not allowed and self._limits.violation():
@@ -193,7 +198,7 @@ class Session:
         else:
             await self._lanes.finish(limit)
             if self.ledger is not None:
-                await self.ledger.close(limit)
+                await self.ledger.close(limit, over=not kept)
         self.opening.reason = reason
         try:
             async with asyncio.timeout(limit):
@@ -235,6 +240,8 @@ class Session:
                 await self._node.backplane.mark(
                     connection.namespace, "leave", connection.id, list(connection.joined)
                 )
+        except BackplaneError as error:
+            self._owe(error)
         finally:
             rooms = connection.rooms
             self._node.namespaces.exit(connection.namespace, connection)
@@ -260,12 +267,22 @@ class Session:
         taken = self._window.last if self._window is not None else None
         try:
             kept = await keeper.release(taken)
+        except BackplaneError as error:
+            # Nobody else can have it, and it is said later.
+            self._owe(error)
+            kept = True
         finally:
-            if not kept:
-                # It has ended, or is another process's.
+            if not kept and connection.moved is None:
+                # It has ended, or nobody knows where it is.
                 connection.ended = True
                 self._node.calls.lost(connection.id)
         return kept
+
+    def _owe(self, error: BackplaneError) -> None:
+        self.owes = True
+        logger.warning(
+            "%r: the backplane cannot be told of its end yet: %s", self.connection, error
+        )
 
     async def _close_level(self) -> None:
         try:
@@ -275,28 +292,11 @@ class Session:
 
     # What a frame is
 
-    def _repeated(self, window: Window, event: str, call_id: int) -> bool:
-        """Whether a call has come before; its client is told what has become of it (R12)."""
-        taken = window.take(call_id)
-        if taken is Taken.NEW:
-            return False
-        if taken is Taken.ENDED:
-            self._outbox.push(window.again(call_id))
-        elif taken is Taken.RUNNING:
-            self.tell(Ack(window.top))
-        elif (plan := self._plans.get(event)) is not None and plan.idempotent:
-            window.take_again(call_id)
-            return False
-        else:
-            message = "nobody knows any more whether it was executed"
-            self._replies.fail(call_id, event, EventError(ErrorCode.REPLY_LOST, message))
-        return True
-
-    def tell(self, control: Struct) -> None:
-        """Send a control frame, where the format has such."""
-        codec = self.connection.codec
-        assert isinstance(codec, SessionCodec)
-        self._outbox.push(codec.control(control))
+    def lose_calls(self, ids: Iterable[int]) -> None:
+        """Calls that another node executed are lost with it."""
+        if self._repeats is not None and not self._leaving:
+            for event, call_id, envelope in self._repeats.lost(ids):
+                self._event(event, call_id, envelope)
 
     def _event(self, event: str, call_id: int | None, envelope: Envelope) -> None:
         plan = self._plans.get(event)
@@ -337,7 +337,10 @@ class Session:
             message = f"expected {others}the op cancel with an id, got {str(envelope.op)[:64]!r}"
             self._replies.fail(None, None, EventError(ErrorCode.BAD_FRAME, message))
             return
-        self._lanes.cancel(envelope.id)
+        if self.ledger is not None and envelope.id in self.ledger.elsewhere:
+            self.ledger.cancel(envelope.id)
+        else:
+            self._lanes.cancel(envelope.id)
 
     # Beginning, and closing
 

@@ -8,8 +8,9 @@ from gatewright.backplane import Backplane
 from tests._support.leaks import no_task_left
 from tests.cluster.joined import Joined
 from tests.sessions.chat import House, Witness, serving, until
+from tests.sessions.client import Client
 
-__all__ = ["cluster", "empty", "name_of", "net"]
+__all__ = ["bye", "cluster", "empty", "name_of", "net"]
 
 
 @asynccontextmanager
@@ -37,6 +38,12 @@ def net(house: House) -> Joined:
 def name_of(house: House) -> str:
     name: str = house.backplane.node
     return name
+
+
+async def bye(client: Client) -> None:
+    """Leave for good."""
+    await client.send({"op": "bye"})
+    await client.closed()
 
 
 async def empty(*houses: House) -> None:

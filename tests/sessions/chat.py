@@ -227,6 +227,12 @@ def chat(witness: Witness, *, concurrency: int = 1) -> tuple[type, type[Module]]
             witness.done.append(what)
             return what
 
+        @on("patient", idempotent=True)
+        async def patient(self, what: Any) -> Any:
+            witness.done.append(what)
+            await witness.gate.wait()
+            return what
+
         @on("slow")
         async def slow(self, connection: Connection, thing: Inject[Thing], what: str) -> str:
             """Waits for the gate, and then does what it was asked to."""
@@ -343,6 +349,9 @@ class House:
             "readers": len(node.calls._readers),
             "hearts": len(node.wheel),
             "asked": len(node.remote),
+            "departures": len(self.dispatcher._moves),
+            "moving": len(self.dispatcher._moves._tasks),
+            "handed": len(node.calls._handed),
         }
         return {what: count for what, count in counts.items() if count}
 

@@ -10,6 +10,7 @@ CONVERSATION = "gatewright.transports.sessions.conversation"
 OUTBOX = "gatewright.outbox"
 OUTGOING = "gatewright.protocol.outgoing"
 RETURNS = "gatewright.returns"
+REPEATS = "gatewright.repeats"
 SESSION = "gatewright.session"
 WINDOW = "gatewright.protocol.sessions.window"
 
@@ -55,7 +56,7 @@ IN_CALLS: tuple[Mutant, ...] = (
     Mutant(
         rule="R12",
         name="what-runs-is-not-acknowledged",
-        module=SESSION,
+        module=REPEATS,
         old="            self.tell(Ack(window.top))",
         new="            pass",
     ),
@@ -69,7 +70,7 @@ IN_CALLS: tuple[Mutant, ...] = (
     Mutant(
         rule="R12",
         name="ends-are-not-sent-again",
-        module=SESSION,
+        module=REPEATS,
         old="            self._outbox.push(window.again(call_id))",
         new="            window.again(call_id)",
     ),
@@ -125,14 +126,14 @@ IN_CALLS: tuple[Mutant, ...] = (
     Mutant(
         rule="R12",
         name="what-nobody-knows-is-executed",
-        module=SESSION,
+        module=REPEATS,
         old="(plan := self._plans.get(event)) is not None and plan.idempotent:",
         new="(plan := self._plans.get(event)) is not None:",
     ),
     Mutant(
         rule="R12",
         name="what-is-idempotent-is-lost",
-        module=SESSION,
+        module=REPEATS,
         old="(plan := self._plans.get(event)) is not None and plan.idempotent:",
         new="False:",
     ),

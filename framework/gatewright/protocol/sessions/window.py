@@ -1,6 +1,7 @@
 """What a server remembers of one session's calls, so that each is executed once (rule R12)."""
 
 from collections import OrderedDict
+from collections.abc import Iterable
 from enum import Enum, auto
 
 from gatewright.protocol.sessions.frames import WINDOW
@@ -42,6 +43,22 @@ class Window:
         self._sent: set[int] = set()
         self._asked: set[int] = set()
 
+    @classmethod
+    def handed_over(
+        cls,
+        limit: int,
+        taken: int | None,
+        sent: int,
+        running: Iterable[int],
+        ends: Iterable[tuple[int, Frame]],
+    ) -> "Window":
+        """What another node has known, and still executes."""
+        window = cls(limit, taken, sent)
+        window._running.update(running)
+        for id, frame in ends:
+            window.end(id, frame, sent=False)
+        return window
+
     @property
     def last(self) -> int | None:
         """The highest id that was taken; None before the first where nobody knows."""
@@ -55,6 +72,16 @@ class Window:
     def running(self) -> bool:
         """Whether a call has been taken that has not ended."""
         return bool(self._running)
+
+    @property
+    def under_way(self) -> list[int]:
+        """The calls that have been taken and have not ended."""
+        return sorted(self._running)
+
+    @property
+    def ends(self) -> list[tuple[int, Frame]]:
+        """The ends that are kept, in the order in which the calls ended."""
+        return list(self._ends.items())
 
     def take(self, id: int) -> Taken:
         """A call has come in; a new one runs from here on."""
@@ -84,6 +111,10 @@ class Window:
             self._sent.add(id)
         while self._size > self._limit:
             self._forget(next(iter(self._ends)))
+
+    def lose(self, ids: Iterable[int]) -> None:
+        """Nobody will tell how these end: whoever executed them is gone."""
+        self._running.difference_update(ids)
 
     def again(self, id: int) -> Frame:
         """The end of a call that has `ENDED`; it is sent once more."""
