@@ -2,8 +2,8 @@
 
 from secrets import token_hex
 
+from tests._support.natses import shared_server as nats
 from tests._support.redises import shared_server as redis
-from tests.backplane.logs.nats import shared_server as nats
 
 __all__ = ["BACKPLANES", "new_backplane"]
 

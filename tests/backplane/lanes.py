@@ -5,6 +5,8 @@ import hashlib
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
+from msgspec import structs
+
 from gatewright.backplane import Backplane
 from gatewright.backplane.base import (
     DEFAULT_BOUNDS,
@@ -29,6 +31,14 @@ def encoded(data: object, **whom: tuple[str, ...] | None) -> Entry:
     made = entry(data, **whom)
     made.outgoing.prepare(JsonCodec())
     return made
+
+
+def copied(entry: Entry) -> Entry:
+    """The entry as it arrives at another node: it went there as bytes."""
+    outgoing = entry.outgoing
+    arrived = Outgoing.restore(outgoing.store(), outgoing.size, outgoing.namespace)
+    arrived.stored = outgoing.stored
+    return structs.replace(entry, outgoing=arrived)
 
 
 FOLLOWED = ("/a", "/b")

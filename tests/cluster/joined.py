@@ -1,8 +1,7 @@
 """A backplane that several nodes of one process share, whose troubles a test makes at will.
 
-It keeps the whole contract: what passes goes to every node that follows the namespace, and no node
-ever gets an object that another one has. Everything arrives at once, mail in the next turn of the
-loop, unless a test holds it or lets it lag.
+It keeps the whole contract; no node gets an object that another one has. Everything arrives at once,
+mail in the next turn of the loop, unless a test holds it or lets it lag.
 """
 
 import asyncio
@@ -32,8 +31,8 @@ from gatewright.backplane.base import (
 )
 from gatewright.backplane.sequences import Sequences
 from gatewright.errors import BackplaneError, NotStartedError
-from gatewright.protocol.outgoing import Outgoing
 from gatewright.types import Position
+from tests.backplane.lanes import copied
 
 __all__ = ["Hub", "Joined", "Way"]
 
@@ -269,7 +268,7 @@ class Joined(Backplane):
         if self._started is None or self.dead or not self.follows[passing.namespace]:
             return
         if isinstance(passing, Batch):
-            entries = [_copied(entry) for entry in passing.entries]
+            entries = [copied(entry) for entry in passing.entries]
             passing = structs.replace(passing, entries=entries)
         self._started[0](passing)
 
@@ -324,7 +323,7 @@ class Joined(Backplane):
                 other.mail.put((self.node, message))
 
     async def publish(self, namespace: str, entries: Sequence[Entry]) -> int:
-        return self._sequences.publish(namespace, [_copied(entry) for entry in entries])
+        return self._sequences.publish(namespace, [copied(entry) for entry in entries])
 
     async def mark(
         self, namespace: str, action: Literal["join", "leave"], member: str, rooms: Collection[str]
@@ -375,7 +374,7 @@ class Joined(Backplane):
         if before != self.node:
             self.hub._pass(Moved(namespace, record.id, record.generation, self.node))
         await self.lane.arrived()
-        entries = [(seq, _copied(entry)) for seq, entry in resumption.entries]
+        entries = [(seq, copied(entry)) for seq, entry in resumption.entries]
         record = self._owned(record)
         return structs.replace(resumption, record=record, entries=entries)
 
@@ -401,11 +400,3 @@ class Joined(Backplane):
 
     def _owned(self, record: Record) -> Record:
         return structs.replace(record, node=self.hub.owners.get((record.namespace, record.id)))
-
-
-def _copied(entry: Entry) -> Entry:
-    """The entry as it arrives at another node: it went there as bytes."""
-    outgoing = entry.outgoing
-    copied = Outgoing.restore(outgoing.store(), outgoing.size, outgoing.namespace)
-    copied.stored = outgoing.stored
-    return structs.replace(entry, outgoing=copied)
