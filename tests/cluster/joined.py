@@ -1,7 +1,6 @@
 """A backplane that several nodes of one process share, whose troubles a test makes at will.
 
-It keeps the whole contract; no node gets an object that another one has. Everything arrives at once,
-mail in the next turn of the loop, unless a test holds it or lets it lag.
+It keeps the whole contract. Everything arrives at once, unless a test holds it or lets it lag.
 """
 
 import asyncio
@@ -40,10 +39,7 @@ T = TypeVar("T")
 
 
 class Way(Generic[T]):
-    """What is under way to one node, in its order.
-
-    With a `lag` it arrives so many turns of the loop later; while it is held it does not arrive.
-    """
+    """What is under way to one node, in its order; with a `lag` it takes so many turns more."""
 
     def __init__(self, deliver: Callable[[T], None], lag: int = 0) -> None:
         self.lag: int = lag
