@@ -13,7 +13,7 @@ import pytest
 from gatewright.backplane import Memory, connect
 from gatewright.emitting import BlockingEmitter, emitting_sync
 from gatewright.errors import CallTimeout, EmitError, NotStartedError, StartupError
-from tests._support.backplanes import new_backplane
+from tests._support.backplanes import BACKPLANES, new_backplane
 from tests._support.server import ROOT, Url, serve
 from tests.behaviours.wire import opened
 from tests.emitting.chat import Asked, Chat, Other, Said, make
@@ -21,7 +21,7 @@ from tests.emitting.chat import Asked, Chat, Other, Said, make
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture(params=["redis"])
+@pytest.fixture(params=BACKPLANES)
 def shared(request: pytest.FixtureRequest) -> str:
     return new_backplane(request.param)
 
@@ -44,7 +44,7 @@ async def test_it_does_what_a_target_does(server: Url, shared: str) -> None:
             chat = emitter.of("/chat")
             assert chat.namespace == "/chat"
             number = chat.to("lobby").emit(Said("cron", "good morning"))
-            assert chat.to_user("ana").except_("office").emit(Said("cron", "Ana")) == number + 1
+            assert chat.to_user("ana").except_("office").emit(Said("cron", "Ana")) > number
             chat.emit(Said("cron", "now"), volatile=True)
             assert chat.to("lobby").count() == 1
             (id,) = chat.members()
