@@ -144,8 +144,7 @@ class Connection:
     @property
     def info(self) -> Mapping[str, Any]:
         """What the server told of itself."""
-        info: dict[str, Any] = self._client._server_info  # noqa: SLF001
-        return info
+        return self._client._server_info  # noqa: SLF001
 
     @property
     def largest(self) -> int:
@@ -217,10 +216,9 @@ class Connection:
                 f"expected messages of at most {self.largest - ROOM_FOR_HEADERS} bytes, got one of "
                 f"{len(payload)}: raise max_payload in the configuration of nats-server"
             )
+        fields = dict(headers) if headers else None
         try:
-            await self._client.publish(
-                subject, payload, reply=reply, headers=dict(headers) if headers else None
-            )
+            await self._client.publish(subject, payload, reply=reply, headers=fields)
         except nats.errors.Error as error:
             raise Unreachable(str(error)) from error
 
@@ -249,7 +247,7 @@ class Connection:
         self._check()
         self._denied.pop(subject.lower(), None)
         try:
-            client: Any = self._client  # one of its types is a future of nobody knows what
+            client: Any = self._client  # one of its types is unknown
             subscription: Subscription = await client.subscribe(
                 subject,
                 cb=heard,
@@ -258,7 +256,7 @@ class Connection:
             )
         except nats.errors.Error as error:
             raise Unreachable(str(error)) from error
-        if overrun is not None:
+        if overrun:
             self._overrun[subscription._id] = overrun  # noqa: SLF001
         return subscription
 
@@ -280,9 +278,9 @@ class Connection:
 
     def allowed(self, *subjects: str) -> None:
         """Raise `Refused` for subjects that this user may not subscribe to."""
-        for subject in subjects:
-            if subject.lower() in self._denied:
-                raise Refused(self._denied[subject.lower()])
+        for subject in map(str.lower, subjects):
+            if subject in self._denied:
+                raise Refused(self._denied[subject])
 
     async def unsubscribe(self, subscription: Subscription) -> None:
         self._overrun.pop(subscription._id, None)  # noqa: SLF001
