@@ -73,8 +73,8 @@ IN_SEQUENCES: tuple[Mutant, ...] = (
         rule="R3",
         name="markers-are-passed-over",
         module=ROOMS,
-        old="            namespace.apply(passing)\n            if self._observers",
-        new="            if self._observers",
+        old="                namespace.apply(passing)\n                if self._observers",
+        new="                if self._observers",
     ),
     Mutant(
         rule="R4",
