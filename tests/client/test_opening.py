@@ -318,3 +318,23 @@ async def test_two_clients_do_not_mix() -> None:
         await ana.call("say", ["lobby", "hi"])
         await until(lambda: heard == [Said("hi")])
         assert ana.id != ben.id
+
+
+@pytest.mark.parametrize("turns", range(4))
+async def test_to_be_cancelled_as_it_opens_leaves_nothing(turns: int) -> None:
+    async with running() as house:
+        chat = connect(f"{house.url.ws}/chat")
+
+        async def use() -> None:
+            async with chat:
+                await asyncio.Event().wait()
+
+        task = asyncio.create_task(use())
+        while not chat._core._opened.is_set():
+            await asyncio.sleep(0)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await house.gone()

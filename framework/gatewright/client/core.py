@@ -86,20 +86,22 @@ class Core:
         self._driver = driver
         opening = asyncio.create_task(self._opened.wait(), name="gatewright client: opening")
         try:
-            await asyncio.wait(
-                {driver.task, opening},
-                timeout=self._timeout,
-                return_when=asyncio.FIRST_COMPLETED,
-            )
+            try:
+                await asyncio.wait(
+                    {driver.task, opening},
+                    timeout=self._timeout,
+                    return_when=asyncio.FIRST_COMPLETED,
+                )
+            finally:
+                opening.cancel()
+                await asyncio.wait({opening})
             if not self._opened.is_set():
                 self._refused(driver)
         except BaseException:
+            # Also where it was cancelled only then, when the connection was there.
             self.session.bye()
             await driver.abort()
             raise
-        finally:
-            opening.cancel()
-            await asyncio.wait({opening})
         # From here to the program's next await nothing is dispatched: it may register first.
         self._dispatching = asyncio.create_task(
             self.handlers.run(), name="gatewright client: functions"
