@@ -1,12 +1,13 @@
 # ruff: noqa: T201 — it tells its address
 """A small server to do violence to, in a process of its own: `python -m tests.chaos.app`.
 
-`GET /figures` tells what it holds. Effects go to a file, one line each, so that they are counted
-also when the process that had them was killed.
+`GET /figures` tells what it holds, `/blocks` how many blocks of memory that takes. Effects go to a
+file, one line each, so that they are counted also when the process that had them was killed.
 """
 
 import argparse
 import asyncio
+import gc
 import logging
 import os
 import resource
@@ -182,10 +183,17 @@ def build(
         """When handshakes came in, in seconds of the system's monotonic clock."""
         return JSONResponse(list(arrivals))
 
+    async def blocks(_: Request) -> JSONResponse:
+        """How many blocks Python has allocated, whatever their size and the allocator's plans."""
+        arrivals.clear()
+        gc.collect()
+        return JSONResponse(sys.getallocatedblocks())
+
     return Starlette(
         routes=[
             *realtime.routes,
             Route("/figures", figures),
+            Route("/blocks", blocks),
             Route("/arrivals", arrived),
         ],
         middleware=[Middleware(Arrivals, times=arrivals)],

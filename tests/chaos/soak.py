@@ -6,6 +6,9 @@
 Some stay and talk. Others come, fifty a second, and do a little of everything: most leave as they
 should, some are cut off and return, some vanish. Exits with 1 when the server's memory grows, when
 it holds anything a while after all have gone, or when it logs an error.
+
+All come and go twice: first for a little while, so that what is made once is there. From then on
+what the interpreter has allocated when nobody is there must not depend on how many were.
 """
 
 import argparse
@@ -30,17 +33,24 @@ from tests.chaos.commands import Short, report, stopped
 from tests.chaos.processes import Server, server
 from tests.chaos.proxy import Proxy, proxy
 
-__all__ = ["Plan", "Sample", "growth", "judge", "main", "run"]
+__all__ = ["Plan", "Sample", "growth", "judge", "judge_kept", "main", "run"]
 
 EVERY = 2.0
 """Seconds between two looks at the server."""
 
 LONG = 600.0
-"""Seconds from which on a slope is judged as such; before that it is mostly the allocator's."""
+"""Seconds from which on the slope of the process's memory is judged.
+
+Before that it is about the allocator, and about how many the machine let be there at once.
+"""
 
 PER_TEN_MINUTES = 0.01
-IN_ALL = 0.03
-"""How much memory may grow in a run that is shorter."""
+
+KEPT = 0.15
+"""Blocks of memory that a visitor may leave behind, on average."""
+
+WARM = 0.5
+"""Minutes of the first time at the most."""
 
 # Everything that is kept for a while is kept for seconds, so that a short run sees it let go.
 SETTINGS = '{"grace": 10, "history": 200, "history_age": 10, "finish_timeout": 1}'
@@ -72,6 +82,8 @@ class Outcome(Struct):
     """Of these, who was away for so long that its session had ended."""
     left: dict[str, int]
     """What was still there at the end, by name."""
+    kept: float
+    """How many blocks of memory each visitor has left behind."""
     errors: list[str]
     """What the server has logged as such; that it cancels who waits for the vanished is none."""
 
@@ -85,9 +97,9 @@ def growth(samples: Sequence[Sample]) -> float:
 
 
 def judge(samples: Sequence[Sample]) -> str:
-    """A sentence about memory; raises `Short` with it when it grows.
+    """A sentence about the process's memory; raises `Short` with it when it grows in a long run.
 
-    The first sixth of a run, at least a quarter of a short one, is for caches and the allocator.
+    The first sixth of a run, a third of a short one, is for caches and the allocator.
     """
     whole = samples[-1].at - samples[0].at
     warm = samples[0].at + whole / (6 if whole > LONG else 3)
@@ -99,8 +111,16 @@ def judge(samples: Sequence[Sample]) -> str:
         f"memory about {base / 2**20:.1f} MiB, {slope * 600:+.2%} in ten minutes "
         f"({slope * seconds:+.2%} in the {seconds / 60:.1f} minutes that were judged)"
     )
-    if slope * 600 > PER_TEN_MINUTES if seconds >= LONG else slope * seconds > IN_ALL:
+    if seconds >= LONG and slope * 600 > PER_TEN_MINUTES:
         raise Short(f"memory grows: {sentence}")
+    return sentence
+
+
+def judge_kept(kept: float) -> str:
+    """A sentence about what visitors leave behind; raises `Short` with it when it is something."""
+    sentence = f"each visitor leaves {kept:.3f} blocks of memory behind"
+    if kept > KEPT:
+        raise Short(f"{sentence}; {KEPT:g} are allowed")
     return sentence
 
 
@@ -114,6 +134,24 @@ class Soak:
         self._network = network
         self._random = random.Random(plan.seed)
         self._number = 0
+
+    async def live(self, http: httpx2.AsyncClient, seconds: float) -> list[Sample]:
+        """Let everybody come, for so long, and go; returns what the server held meanwhile."""
+        async with AsyncExitStack() as stack:
+            clients = [self._visitor(self._url) for _ in range(self.plan.steady)]
+            for client in clients:
+                await stack.enter_async_context(client)
+            working = [asyncio.ensure_future(self.resident(each)) for each in clients]
+            working.append(asyncio.ensure_future(self.visitors()))
+            watching = asyncio.ensure_future(self.watch(http, seconds))
+            try:
+                await asyncio.wait([watching, *working], return_when=asyncio.FIRST_COMPLETED)
+                for task in working:
+                    if task.done():
+                        task.result()
+                return await watching
+            finally:
+                await stopped(watching, *working)
 
     # Who stays
 
@@ -137,9 +175,9 @@ class Soak:
             ("vanish from plain sockets", self._vanishes_from_plain),
         ]
         async with asyncio.TaskGroup() as here:
-            start = time.monotonic()
+            start, first = time.monotonic(), self._number
             while True:
-                due = start + self._number / self.plan.rate
+                due = start + (self._number - first) / self.plan.rate
                 await asyncio.sleep(max(0.0, due - time.monotonic()))
                 name, way = ways[self._number % len(ways)]
                 here.create_task(self._visit(way, self._number))
@@ -214,11 +252,15 @@ class Soak:
         answer = await http.get(f"{self._served.url}/figures")
         return msgspec.json.decode(answer.content, type=Figures)
 
-    async def go_on(self, http: httpx2.AsyncClient) -> list[Sample]:
+    async def blocks(self, http: httpx2.AsyncClient) -> int:
+        """What its interpreter has allocated."""
+        return int((await http.get(f"{self._served.url}/blocks")).text)
+
+    async def watch(self, http: httpx2.AsyncClient, seconds: float) -> list[Sample]:
         """Look at the server from time to time until the time is over."""
         samples: list[Sample] = []
         start = time.monotonic()
-        while (at := time.monotonic() - start) < self.plan.minutes * 60:
+        while (at := time.monotonic() - start) < seconds:
             figures = await self.look(http)
             samples.append(Sample(at, self._served.rss, figures.tasks))
             await asyncio.sleep(EVERY)
@@ -248,24 +290,15 @@ async def run(plan: Plan) -> Outcome:
         # The first request makes what stays.
         await soak.look(http)
         tasks = (await soak.look(http)).tasks
-        async with AsyncExitStack() as stack:
-            clients = [soak._visitor(soak._url) for _ in range(plan.steady)]
-            for client in clients:
-                await stack.enter_async_context(client)
-            working = [asyncio.ensure_future(soak.resident(each)) for each in clients]
-            working.append(asyncio.ensure_future(soak.visitors()))
-            watching = asyncio.ensure_future(soak.go_on(http))
-            try:
-                await asyncio.wait([watching, *working], return_when=asyncio.FIRST_COMPLETED)
-                for task in working:
-                    if task.done():
-                        task.result()
-                samples = await watching
-            finally:
-                await stopped(watching, *working)
+        first = min(WARM, plan.minutes / 4) * 60
+        await soak.live(http, first)
+        await soak.left(http, tasks)
+        before, came = await soak.blocks(http), soak.visits.total()
+        samples = await soak.live(http, plan.minutes * 60 - first)
         left = await soak.left(http, tasks)
+        kept = (await soak.blocks(http) - before) / (soak.visits.total() - came)
         errors = [line for line in served.output.splitlines() if line.startswith(("ERROR", "CRIT"))]
-        return Outcome(samples, soak.visits, soak.late, left, errors)
+        return Outcome(samples, soak.visits, soak.late, left, kept, errors)
 
 
 async def command(plan: Plan) -> str:
@@ -281,7 +314,7 @@ async def command(plan: Plan) -> str:
         )
     if outcome.left:
         raise Short(f"when all had gone there was left: {outcome.left}")
-    return f"nothing is left; {judge(outcome.samples)}"
+    return f"nothing is left; {judge_kept(outcome.kept)}; {judge(outcome.samples)}"
 
 
 def main(arguments: list[str] | None = None) -> int:

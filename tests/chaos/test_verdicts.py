@@ -3,7 +3,7 @@
 import pytest
 
 from tests.chaos.commands import Short
-from tests.chaos.soak import Sample
+from tests.chaos.soak import Sample, judge_kept
 from tests.chaos.soak import judge as judge_memory
 from tests.chaos.stalled import Round
 from tests.chaos.stalled import judge as judge_stalled
@@ -78,12 +78,14 @@ def samples(seconds: float, per_minute: float) -> list[Sample]:
 
 def test_memory_that_is_flat() -> None:
     assert "+0.00% in ten minutes" in judge_memory(samples(180, 0))
-    judge_memory(samples(180, 1))
     judge_memory(samples(3600, 0.05))
+    # So much is the allocator's in minutes; what is kept is counted.
+    judge_memory(samples(180, 2))
+    assert "0.100 blocks" in judge_kept(0.1)
 
 
 def test_memory_that_grows() -> None:
     with pytest.raises(Short, match="memory grows"):
-        judge_memory(samples(180, 2))
-    with pytest.raises(Short, match="memory grows"):
         judge_memory(samples(3600, 0.2))
+    with pytest.raises(Short, match=r"leaves 1\.000 blocks of memory behind"):
+        judge_kept(1.0)
