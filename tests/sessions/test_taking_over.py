@@ -120,7 +120,7 @@ async def test_what_a_former_socket_says_after_the_take_over_is_not_heard() -> N
 
 async def test_of_two_who_ask_at_once_the_one_that_is_cut_off_leaves_nothing() -> None:
     witness = Witness()
-    settings = Settings(grace=0.3, open_timeout=0.3)
+    settings = Settings(grace=2, open_timeout=0.3)
     async with running(witness, settings=settings) as house:
         async with Client.opened(house.url) as ana:
             ana.cut()
