@@ -206,9 +206,11 @@ class Gathering:
         there = {each.client.id for each in self.people if each.node == pid}
         outside = [each for each in self.people if each.node != pid]
         way.blackhole()
-        await asyncio.sleep(LIMIT + 2)
-        if there and not any(id in there for each in outside for _, id in each.left):
-            raise Short("nobody has noticed that a node was cut off")
+        await until(
+            lambda: not there or any(id in there for each in outside for _, id in each.left),
+            "some on the node that was cut off have left the lists of the others",
+        )
+        await asyncio.sleep(2)
         way.heal()
         way.cut()
         healed = time.monotonic()
