@@ -8,7 +8,6 @@ from gatewright import Event
 from sample_app.miaou.models import Message, Person, Place, Room, RoomView, TalkView
 
 __all__ = [
-    "Came",
     "HistoryQuery",
     "Left",
     "NewRoom",
@@ -20,7 +19,6 @@ __all__ = [
     "Seat",
     "Typing",
     "Welcome",
-    "Went",
 ]
 
 # Bounds for what a stranger may send. The sentences for people are in services.py: a page that
@@ -41,20 +39,6 @@ class Typing(Event, event="typing"):
     """Somebody is writing in `to`."""
 
     to: Place
-    person: Person
-
-
-class Came(Event, event="came"):
-    """Somebody is in a room now who was not before."""
-
-    room: int
-    person: Person
-
-
-class Went(Event, event="went"):
-    """Somebody is no longer in a room, with none of their pages."""
-
-    room: int
     person: Person
 
 

@@ -5,19 +5,18 @@ from gatewright import (
     Context,
     Emitter,
     EventError,
+    Presence,
     Principal,
     State,
     catch,
     gateway,
     on,
-    on_disconnect,
     on_end,
     on_resume,
     on_start,
 )
 from sample_app.miaou.errors import AlreadyRegistered, MiaouError
 from sample_app.miaou.events import (
-    Came,
     HistoryQuery,
     Id,
     Left,
@@ -30,21 +29,21 @@ from sample_app.miaou.events import (
     Seat,
     Typing,
     Welcome,
-    Went,
 )
 from sample_app.miaou.identity import registered
 from sample_app.miaou.models import Message, Page, Person, Place, Room, ToRoom
-from sample_app.miaou.services import Chat, People
+from sample_app.miaou.services import Chat, People, by_nickname
 
 __all__ = ["MiaouGateway"]
 
 
-@gateway("/miaou", emits=[Said, Typing, Came, Went, Left, RoomOpened])
+@gateway("/miaou", emits=[Said, Typing, Left, RoomOpened])
 class MiaouGateway:
     """The chat. A connection is nobody until it has registered."""
 
-    def __init__(self, emitter: Emitter, people: People, chat: Chat) -> None:
+    def __init__(self, emitter: Emitter, presence: Presence, people: People, chat: Chat) -> None:
         self.emitter = emitter
+        self.presence = presence
         self.people = people
         self.chat = chat
 
@@ -61,37 +60,23 @@ class MiaouGateway:
         await connection.authenticate(person)
         await connection.save(Seat(registration.nickname, registration.secret))
         rooms = await self.chat.rooms(person)
-        for view in rooms:
-            if view.joined:
-                await self.enter(connection, person, view.room.id)
+        await connection.join(*(channel_of(view.room.id) for view in rooms if view.joined))
+        # From here on the page hears who is in its rooms, and is one of them.
+        await connection.track(person)
         return Welcome(person, rooms, await self.people.talks(person))
-
-    @on_disconnect
-    async def lost(self, connection: Connection) -> None:
-        person = self.people.who(connection.id)
-        if person is not None:
-            for channel in connection.rooms:
-                await self.exit(connection, person, room_of(channel))
 
     @on_resume
     async def back(self, connection: Connection, seat: State[Seat]) -> None:
-        """Who was cut off is back in all rooms; the others hear of it.
-
-        After a restart `people` is new, and only the session knows who sits there.
-        """
+        """After a restart `people` is new, and only the session knows who sits there."""
         person = self.people.who(connection.id)
         if person is None and seat.nickname:
             try:
-                person = await self.people.register(connection.id, seat.nickname, seat.secret)
+                await self.people.register(connection.id, seat.nickname, seat.secret)
             except MiaouError:
                 # The nickname was given away meanwhile: the page is asked for another one.
+                await connection.untrack()
                 await connection.leave(*connection.rooms)
                 await connection.save(Seat())
-        if person is not None:
-            for channel in connection.rooms:
-                room = room_of(channel)
-                if person not in await self.here(room, but=connection.id):
-                    await connection.to(channel).emit(Came(room, person))
 
     @on_end
     async def goodbye(self, connection: Connection) -> None:
@@ -103,7 +88,7 @@ class MiaouGateway:
     @on("create", guards=[registered])
     async def create(self, connection: Connection, me: Principal[Person], new: NewRoom) -> Room:
         room = await self.chat.open_room(me, new.name)
-        await self.enter(connection, me, room.id)
+        await connection.join(channel_of(room.id))
         await self.emitter.emit(RoomOpened(room))
         return room
 
@@ -111,8 +96,9 @@ class MiaouGateway:
     async def join(self, connection: Connection, me: Principal[Person], room: Id) -> list[Person]:
         """Join a room, or look at one joined before; returns who is here."""
         await self.chat.join(me, room)
-        await self.enter(connection, me, room)
-        return await self.here(room)
+        await connection.join(channel_of(room))
+        here = self.presence.of(channel_of(room), Person)
+        return by_nickname(each.meta[-1] for each in here)
 
     @on("leave", guards=[registered])
     async def leave(self, me: Principal[Person], room: Id) -> None:
@@ -120,7 +106,6 @@ class MiaouGateway:
         await self.chat.leave(me, room)
         await self.emitter.to_user(str(me.id)).leave(channel_of(room))
         await self.emitter.to_user(str(me.id)).emit(Left(room))
-        await self.emitter.to(channel_of(room)).emit(Went(room, me))
 
     # Talking
 
@@ -175,34 +160,7 @@ class MiaouGateway:
     async def refused(self, error: MiaouError, _: Context) -> EventError:
         return EventError(error.code, str(error))
 
-    # Who is here
-
-    async def here(self, room: int, *, but: str = "") -> list[Person]:
-        """The people in a room right now, seen without the connection `but`."""
-        connections = await self.emitter.to(channel_of(room)).members()
-        return self.people.among([each for each in connections if each != but])
-
-    async def enter(self, connection: Connection, person: Person, room: int) -> None:
-        """Put a connection in a room, and tell the others if it is the person's first one there."""
-        if channel_of(room) in connection.rooms:
-            return
-        new = person not in await self.here(room)
-        # Joined before it is told: whoever looks in between sees them, or hears of them, or both.
-        await connection.join(channel_of(room))
-        if new:
-            await connection.to(channel_of(room)).emit(Came(room, person))
-
-    async def exit(self, connection: Connection, person: Person, room: int) -> None:
-        """Tell the others, if this was the person's last connection in the room."""
-        if person not in await self.here(room, but=connection.id):
-            # Without the connection itself, which would read it when it returns.
-            await connection.to(channel_of(room)).emit(Went(room, person))
-
 
 def channel_of(room: int) -> str:
     """The name of a room for the emitter. A prefix: a connection's id is a room's name, too."""
     return f"room {room}"
-
-
-def room_of(channel: str) -> int:
-    return int(channel.removeprefix("room "))

@@ -2,6 +2,7 @@
 
 import time
 import unicodedata
+from collections.abc import Iterable
 from hashlib import sha256
 
 from sample_app.miaou.errors import (
@@ -16,7 +17,7 @@ from sample_app.miaou.errors import (
 from sample_app.miaou.models import Message, Page, Person, Place, Room, RoomView, TalkView, ToRoom
 from sample_app.miaou.repositories import Messages, Persons, Rooms
 
-__all__ = ["Chat", "People"]
+__all__ = ["Chat", "People", "by_nickname"]
 
 NAME_LENGTH = 24
 TEXT_LENGTH = 2000
@@ -70,11 +71,6 @@ class People:
         if person is not None:
             self._free(connection, person.nickname)
         return person
-
-    def among(self, connections: list[str]) -> list[Person]:
-        """The people behind these connections, each once, by nickname."""
-        found = {p.id: p for c in connections if (p := self._connected.get(c)) is not None}
-        return sorted(found.values(), key=lambda person: (fold(person.nickname), person.id))
 
     async def talks(self, person: Person) -> list[TalkView]:
         return await self._persons.talks(person.id)
@@ -164,6 +160,10 @@ class Chat:
     async def check_member(self, person: Person, room: int) -> None:
         if not await self._rooms.is_member(room, person.id):
             raise NotAMember
+
+
+def by_nickname(people: Iterable[Person]) -> list[Person]:
+    return sorted(people, key=lambda person: (fold(person.nickname), person.id))
 
 
 def digest_of(secret: str) -> bytes:

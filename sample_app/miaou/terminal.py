@@ -61,12 +61,13 @@ def talk(miaou: Any, nickname: str, name: str) -> None:
         if message["to"] == place and message["sender"] != welcome["me"]:
             print(f"{message['sender']['nickname']}: {message['text']}", flush=True)
 
-    def came(event: dict[str, Any], *_: str) -> None:
-        if event["room"] == room["id"]:
-            print(f"* {event['person']['nickname']} is here", flush=True)
+    def changed(event: dict[str, Any], *_: str) -> None:
+        if event["room"] == f"room {room['id']}":
+            for person in event["joined"]:
+                print(f"* {person['meta'][-1]['nickname']} is here", flush=True)
 
     miaou.on("said", said, namespace=NAMESPACE)
-    miaou.on("came", came, namespace=NAMESPACE)
+    miaou.on("presence:diff", changed, namespace=NAMESPACE)
     here = ask("join", room["id"])
     print(f"{room['name']}: {', '.join(person['nickname'] for person in here)}", flush=True)
     for line in sys.stdin:

@@ -219,8 +219,12 @@ async def test_two_tabs_of_one_person_are_away(sample_app: SampleApp, visit: Vis
         await second.goto(miaou)
         await expect(second.locator("#me")).to_contain_text("Ana")
         await ana.context.set_offline(True)
-        await expect(ben.locator("#here .name")).to_have_text(["Ben"])
+        for page in (ana, second):
+            await expect(page.locator("#banner")).to_contain_text("Offline.")
         await say(ben, "are you there?")
+        await expect(messages(ben)).to_have_text(["are you there?"])
+        # Who is back soon has not been away.
+        await expect(ben.locator("#here .name")).to_have_text(["Ana", "Ben"])
         await ana.context.set_offline(False)
         for page in (ana, second, ben):
             # One tab hears that the other one is gone. It has left no room for that.

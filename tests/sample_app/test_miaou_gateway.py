@@ -10,7 +10,7 @@ from gatewright import EventError
 from gatewright.testing import TestClient, TestConnection
 from sample_app.app import make_realtime
 from sample_app.miaou.database import open_database
-from sample_app.miaou.events import Came, Left, RoomOpened, Said, Typing, Welcome, Went
+from sample_app.miaou.events import Left, RoomOpened, Said, Typing, Welcome
 from sample_app.miaou.models import Message, Page, Person, Room, ToPerson, ToRoom
 from sample_app.miaou.repositories import Messages
 
@@ -33,6 +33,18 @@ async def register(connection: TestConnection, nickname: str, secret: str = "") 
 async def say(connection: TestConnection, to: dict[str, Any], text: str) -> Message:
     payload = {"to": to, "text": text, "key": text.ljust(16, "*")}
     return await connection.call("say", payload, reply=Message)
+
+
+async def changed(connection: TestConnection, how: str, room: int = 1) -> list[str]:
+    """Who joined or left a room, the next time that somebody did."""
+
+    def matches(frame: dict[str, Any]) -> bool:
+        if frame["event"] != "presence:diff":
+            return False
+        return bool(frame["data"]["room"] == f"room {room}" and frame["data"][how])
+
+    diff = (await connection.receive(matches))["data"]
+    return [each["meta"][-1]["nickname"] for each in diff[how]]
 
 
 async def here(connection: TestConnection, room: int = 1) -> list[str]:
@@ -141,13 +153,12 @@ async def test_rooms_are_opened_joined_and_left(client: TestClient) -> None:
             await say(ben, place, "hello?")
 
         assert await here(ben, room.id) == ["Ana", "Ben"]
-        assert await ana.receive(lambda f: f["event"] == "came" and f["data"]["room"] == room.id)
+        assert await changed(ana, "joined", room.id) == ["Ben"]
         await say(ben, place, "hello!")
         assert (await ana.expect(Said)).message.text == "hello!"
 
         await ben.call("leave", room.id)
-        went = await ana.expect(Went)
-        assert (went.room, went.person.nickname) == (room.id, "Ben")
+        assert await changed(ana, "left", room.id) == ["Ben"]
         assert await ben.expect(Left) == Left(room.id)
         await say(ana, place, "alone again")
         await say(ana, SOFA, "on the sofa")
@@ -161,10 +172,12 @@ async def test_who_is_here(client: TestClient) -> None:
     async with client.connect("/miaou") as ana:
         await register(ana, "Ana")
         async with client.connect("/miaou") as ben:
-            me = (await register(ben, "Ben")).me
-            assert await ana.expect(Came) == Came(1, me)
+            await register(ben, "Ben")
+            assert await changed(ana, "joined") == ["Ben"]
             assert await here(ana) == ["Ana", "Ben"]
-        assert await ana.expect(Went) == Went(1, me)
+            state = await ben.expect("presence:state")
+            assert [each["meta"][0]["nickname"] for each in state["people"]] == ["Ana", "Ben"]
+        assert await changed(ana, "left") == ["Ben"]
         assert await here(ana) == ["Ana"]
 
 
@@ -172,14 +185,30 @@ async def test_a_person_with_two_pages_comes_and_goes_once(client: TestClient) -
     async with client.connect("/miaou") as ana:
         await register(ana, "Ana")
         async with client.connect("/miaou") as ben:
-            me = (await register(ben, "Ben")).me
+            await register(ben, "Ben")
+            assert await changed(ana, "joined") == ["Ben"]
             async with client.connect("/miaou") as second:
                 await register(second, "Ben")
                 assert await here(ana) == ["Ana", "Ben"]
             assert await here(ana) == ["Ana", "Ben"]
-        await ana.expect(Went)
-        events = [f["data"] for f in ana.received() if f["event"] in ("came", "went")]
-        assert events == [{"room": 1, "person": {"id": me.id, "nickname": "Ben"}}], "one came"
+        assert await changed(ana, "left") == ["Ben"]
+        diffs = [f["data"] for f in ana.received() if f["event"] == "presence:diff"]
+        assert not any(diff["joined"] or diff["left"] for diff in diffs)
+
+
+async def test_who_is_cut_off_is_still_here(client: TestClient) -> None:
+    auth = {"secret": "Ben".ljust(16, "*")}
+    async with client.connect("/miaou") as ana:
+        await register(ana, "Ana")
+        async with client.connect("/miaou", session=True, auth=auth) as ben:
+            await register(ben, "Ben")
+            assert await changed(ana, "joined") == ["Ben"]
+        assert await here(ana) == ["Ana", "Ben"]
+        async with client.connect("/miaou", resume=ben, auth=auth) as ben:
+            assert len((await ben.expect("presence:state"))["people"]) == 2
+            await ben.bye()
+        assert await changed(ana, "left") == ["Ben"]
+        assert [frame["event"] for frame in ana.received()] == ["presence:state"]
 
 
 async def test_leaving_is_for_all_pages(client: TestClient) -> None:

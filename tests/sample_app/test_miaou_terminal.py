@@ -81,6 +81,8 @@ async def test_a_secret_alone_lets_nobody_speak(path: Path) -> None:
                 assert answer["code"] == "unregistered"
                 answer = await ask(first, "register", {**name, "secret": mine})
                 assert answer["me"]["nickname"] == "Ana"
+                # Under way while this client leaves, it would be its unclosed connection.
+                assert (await first.receive(PATIENCE))[0] == "presence:state"
                 assert (await ask(first, "register", {**name, "secret": mine}))["code"] == (
                     "registered"
                 )

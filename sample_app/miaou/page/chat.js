@@ -50,8 +50,8 @@ export class Chat extends EventTarget {
     client.onGap(() => this.#missed());
     client.on("said", ({ message }) => this.#said(message));
     client.on("typing", (typing) => this.#typing(typing));
-    client.on("came", ({ room, person }) => this.#came(room, person));
-    client.on("went", ({ room, person }) => this.#went(room, person));
+    client.on("presence:state", ({ room, people }) => this.#here(room, people));
+    client.on("presence:diff", (diff) => this.#different(diff));
     client.on("left", ({ room }) => this.#left(room));
     client.on("room_opened", ({ room }) => this.#opened(room));
     client.on("exception", (error) => this.#trouble(error));
@@ -72,8 +72,8 @@ export class Chat extends EventTarget {
     if (change.status !== "open") return;
     if (change.resumed) {
       this.dispatchEvent(new Event("returned"));
-      this.#lookAround();
     } else {
+      this.state.here.clear();
       this.state.fallBehind();
       this.#register();
     }
@@ -114,30 +114,12 @@ export class Chat extends EventTarget {
     const conversation = state.conversation(to);
     try {
       if (to.kind === "room") {
-        await this.#join(to.id);
+        await this.#client.call("join", to.id);
         const view = state.rooms.get(to.id);
         if (view) view.joined = true;
       }
       await this.#load(conversation);
       this.#seen(conversation);
-    } catch (error) {
-      this.#trouble(error);
-    }
-    state.changed();
-  }
-
-  async #join(room) {
-    const here = await this.#client.call("join", room);
-    this.state.here.set(room, new Map(here.map((person) => [person.id, person])));
-  }
-
-  /** Whoever was here when a server was killed, and does not return, nobody says goodbye for. */
-  async #lookAround() {
-    const { state } = this;
-    const { open } = state;
-    if (open?.kind !== "room" || !state.view(open)?.joined) return;
-    try {
-      await this.#join(open.id);
     } catch (error) {
       this.#trouble(error);
     }
@@ -316,14 +298,17 @@ export class Chat extends EventTarget {
     state.changed();
   }
 
-  #came(room, person) {
-    this.state.here.get(room)?.set(person.id, person);
+  /** Everybody in a room: told when we join it, and again after each return. */
+  #here(room, people) {
+    this.state.here.set(roomOf(room), new Map(people.map((each) => [each.id, personOf(each)])));
     this.state.changed();
   }
 
-  #went(room, person) {
-    // Of this person it can only mean another tab, and was said while this one was away.
-    if (person.id !== this.state.me?.id) this.state.here.get(room)?.delete(person.id);
+  /** Somebody with several tabs is one person, who leaves with the last of them. */
+  #different({ room, joined, left, changed }) {
+    const here = this.state.here.get(roomOf(room));
+    for (const each of [...joined, ...changed]) here?.set(each.id, personOf(each));
+    for (const each of left) here?.delete(each.id);
     this.state.changed();
   }
 
@@ -351,6 +336,12 @@ export class Chat extends EventTarget {
     else this.dispatchEvent(new CustomEvent("trouble", { detail: error }));
   }
 }
+
+/** The number of a room, of its name on the server: "room 3". */
+const roomOf = (name) => Number(name.replace("room ", ""));
+
+/** Who it is; of several tabs the last one knows their nickname best. */
+const personOf = ({ meta }) => meta.at(-1);
 
 function isLost(error) {
   if (!(error instanceof EventError)) throw error;

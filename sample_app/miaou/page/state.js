@@ -31,7 +31,6 @@ export class State extends EventTarget {
     this.talks = new Map(talks.map((view) => [view.person.id, view]));
     // A private place that was opened and has no message yet is known to this page alone.
     if (again) for (const [id, view] of known) if (!this.talks.has(id)) this.talks.set(id, view);
-    this.here.clear();
     const shown = again && this.open ? this.conversations.get(keyOf(this.open)) : null;
     const unsent = again ? [...this.conversations.values()] : [];
     this.conversations.clear();
