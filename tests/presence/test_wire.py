@@ -186,6 +186,30 @@ async def test_who_returns_has_not_been_away(*, elsewhere: bool) -> None:
                 assert not bob.received()
 
 
+@pytest.mark.parametrize("elsewhere", [True, False])
+async def test_who_is_back_before_its_node_knows(*, elsewhere: bool) -> None:
+    async with clients(2, Settings(presence_pause=0.01)) as (one, two):
+        async with two.connect("/lab/7", query={"user": "bob"}) as bob:
+            await enter(bob)
+            query = {"user": "ana"}
+            async with one.connect("/lab/7", session=True, query=query) as ana:
+                await enter(ana, "x")
+                await bob.expect("presence:diff")
+                back = two if elsewhere else one
+                async with back.connect("/lab/7", resume=ana, query=query) as again:
+                    await again.expect("presence:state")
+                    await ana.wait_closed()
+                    await again.call("track", "y")
+                    diff = await bob.expect("presence:diff")
+                    assert (diff["joined"], diff["left"]) == ([], [])
+                    assert diff["changed"] == [here("ana", "y")]
+                    await again.bye()
+                diff = await bob.expect("presence:diff")
+                assert diff["left"] == [here("ana", "y")]
+            assert not bob.received()
+            assert await bob.call("who", "A") == [here("bob", None)]
+
+
 async def test_who_does_not_return_has_left_after_the_linger() -> None:
     async with clients(1) as (one,), one.connect("/lab/7") as bob:
         await enter(bob)
