@@ -12,6 +12,7 @@ from gatewright.declare.decorators import (
     on_connect,
     on_disconnect,
     on_end,
+    on_request,
     on_resume,
     on_start,
     on_stop,
@@ -21,7 +22,8 @@ from gatewright.declare.markers import From, Principal, State
 from gatewright.declare.specs import CallNext, Guard, Interceptor
 from gatewright.di import app_scoped, connection_scoped, event_scoped, resource
 from gatewright.emitter import Emitter
-from gatewright.errors import CallTimeout, ErrorCode, EventError
+from gatewright.errors import CallTimeout, ErrorCode, EventError, RequestTimeout
+from gatewright.nodes import NodeAnswers, Nodes
 from gatewright.people import Presence
 from gatewright.settings import Rate, Settings
 from gatewright.types import DisconnectReason, Gap, Handshake, Identity
@@ -44,9 +46,12 @@ __all__ = [
     "Handshake",
     "Identity",
     "Interceptor",
+    "NodeAnswers",
+    "Nodes",
     "Presence",
     "Principal",
     "Rate",
+    "RequestTimeout",
     "Settings",
     "State",
     "app_scoped",
@@ -59,6 +64,7 @@ __all__ = [
     "on_connect",
     "on_disconnect",
     "on_end",
+    "on_request",
     "on_resume",
     "on_start",
     "on_stop",

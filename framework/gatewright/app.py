@@ -28,6 +28,7 @@ from gatewright.emitter import Emitter
 from gatewright.errors import NotStartedError, StartupError
 from gatewright.namespaces import specific
 from gatewright.node import Node
+from gatewright.nodes import Nodes
 from gatewright.people import Presence
 from gatewright.protocol.codecs import Codec, DecHook, EncHook, JsonCodec, MsgpackCodec
 from gatewright.protocol.rates import TokenBucket
@@ -121,6 +122,8 @@ class Gatewright:
         self.settings: Settings = settings or Settings()
         self.emitter: Emitter = Emitter()
         """Emits from anywhere in this process, once the application has started."""
+        self.nodes: Nodes = Nodes()
+        """Asks the nodes of this application, once it has started."""
         self.presence: Presence = Presence()
         """Knows who is where, once the application has started."""
         self._routes: list[BaseRoute] = [
@@ -217,6 +220,8 @@ class Gatewright:
             if engine is not None:
                 stack.push_async_callback(engine.aclose)
             stack.push_async_callback(dispatcher.stop)
+            self.nodes.attach(node, dispatcher.requested)
+            stack.callback(self.nodes.attach, None)
             await dispatcher.start()
             if engine is not None:
                 stack.callback(engine.stop)
@@ -290,6 +295,7 @@ class Gatewright:
         app: Mapping[type, object] = {
             Emitter: self.emitter,
             Presence: self.presence,
+            Nodes: self.nodes,
             Settings: self.settings,
             Gatewright: self,
         }

@@ -22,7 +22,7 @@ from gatewright.declare.events import Event
 from gatewright.declare.hints import annotations, typevars, unwrap_annotated
 from gatewright.declare.naming import describe
 from gatewright.declare.parameters import Allowed
-from gatewright.declare.reader import read_gateway
+from gatewright.declare.reader import read_gateway, twice
 from gatewright.declare.specs import Catcher, CatchMethod, Gateway, Parameter, Source
 from gatewright.declare.specs import Guard as GuardSpec
 from gatewright.declare.specs import Interceptor as InterceptorSpec
@@ -130,6 +130,7 @@ def _namespaces(gateways: Sequence[type], *, hooked: bool) -> dict[str, Namespac
             )
         there.append(one)
     _check_paths(by_path)
+    _check_requests(each.gateway for several in by_path.values() for each in several)
     return {path: _namespace(path, several) for path, several in by_path.items()}
 
 
@@ -311,10 +312,22 @@ def _check_paths(paths: Iterable[str]) -> None:
         shapes[shape] = path
 
 
+def _check_requests(gateways: Iterable[Gateway]) -> None:
+    """A node answers a request once, whatever gateways it has."""
+    known: dict[str, str] = {}
+    for gateway in gateways:
+        for name, request in gateway.requests.items():
+            if name in known:
+                raise twice(request.where, "request", name, known[name])
+            known[name] = request.where
+
+
 def _gateway_parameters(each: GatewayBlueprint) -> Iterable[tuple[Parameter, str]]:
     gateway = each.gateway
     for handler in gateway.handlers.values():
         yield from ((parameter, handler.where) for parameter in handler.parameters)
+    for request in gateway.requests.values():
+        yield from ((parameter, request.where) for parameter in request.parameters)
     for hook in gateway.hooks.values():
         yield from ((parameter, hook.where) for parameter in hook.parameters)
     for guard in (*each.guards, *(g for several in each.handler_guards.values() for g in several)):

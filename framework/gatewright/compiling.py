@@ -21,7 +21,7 @@ from gatewright.guards import Guards
 from gatewright.identities import Authenticate
 from gatewright.node import Address, Node
 from gatewright.people import Presence
-from gatewright.plans import EventPlan, HookPlan
+from gatewright.plans import EventPlan, HookPlan, RequestPlan
 
 __all__ = ["Compiler", "GatewayPlan", "check_injection"]
 
@@ -30,11 +30,17 @@ SOURCES: Mapping[Any, Source] = {Emitter: Source.EMITTER, Presence: Source.PRESE
 
 
 class GatewayPlan:
-    """One running gateway: its instance and its compiled hooks."""
+    """One running gateway: its instance, and its compiled hooks and answers to requests."""
 
-    def __init__(self, instance: object, hooks: Mapping[str, HookPlan]) -> None:
+    def __init__(
+        self,
+        instance: object,
+        hooks: Mapping[str, HookPlan],
+        requests: Mapping[str, RequestPlan],
+    ) -> None:
         self.instance = instance
         self.hooks = hooks
+        self.requests = requests
 
 
 def check_injection(blueprint: Blueprint, container: Container, opening: Container) -> None:
@@ -153,7 +159,25 @@ class Compiler:
                 stream=handler.stream,
                 idempotent=handler.spec.idempotent,
             )
-        return GatewayPlan(instance, hooks), plans
+        codec = self._node.codecs["msgpack"]
+        requests = {
+            name: RequestPlan(
+                request.where,
+                getattr(instance, request.method),
+                self.arguments(request.parameters, constants),
+                Payload(request.method, request.payload, [codec]),
+                codec,
+                Catchers(
+                    (
+                        self._catches(blueprint.errors, instance),
+                        self._catches(application.errors, instance),
+                    ),
+                    debug=self._debug,
+                ),
+            )
+            for name, request in gateway.requests.items()
+        }
+        return GatewayPlan(instance, hooks, requests), plans
 
     def catchers(self, namespace: NamespaceBlueprint, gateways: Sequence[GatewayPlan]) -> Catchers:
         """The error handlers of a whole namespace, for what fails while a connection opens."""
@@ -237,6 +261,8 @@ def _injections(blueprint: Blueprint) -> Iterable[_Injection]:
             found += [_Injection(p, handler.where) for p in handler.parameters]
             for guard in each.handler_guards[handler.event]:
                 found += [_Injection(p, guard.where) for p in guard.parameters]
+        for request in each.gateway.requests.values():
+            found += [_Injection(p, request.where, Depth.APP) for p in request.parameters]
         for hook in each.gateway.hooks.values():
             depth = Depth.APP if hook.kind in ("on_start", "on_stop") else Depth.EVENT
             found += [_Injection(p, hook.where, depth) for p in hook.parameters]

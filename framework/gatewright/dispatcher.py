@@ -2,8 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import Generator, Mapping
+from collections.abc import Awaitable, Callable, Generator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from gatewright.absences import Absences
@@ -19,7 +20,7 @@ from gatewright.namespaces import NamespacePlan, NamespaceTable, logged
 from gatewright.node import Node
 from gatewright.openings import Opening, Openings
 from gatewright.outlets import Outlet
-from gatewright.plans import EventPlan
+from gatewright.plans import EventPlan, RequestPlan
 from gatewright.recovery import Ticket
 from gatewright.returns import Resumed, Returns
 from gatewright.session import Session
@@ -63,6 +64,8 @@ class Dispatcher:
         self._moves = Moves(node, self._absences)
         self._returns = Returns(node, self._connections, self._absences, self._moves)
         self.node: Node = node
+        self.requested: dict[str, Callable[[bytes], Awaitable[object]]] = {}
+        """What answers to requests of nodes, by name."""
         self.stopping: bool = False
         """Whether new connections are to be refused."""
 
@@ -91,8 +94,16 @@ class Dispatcher:
             )
             catchers = compiler.catchers(namespace, gateways)
             self._namespaces[path] = NamespacePlan(namespace, gateways, plans, guards, catchers)
+        for path, plan in self._namespaces.items():
+            for running in plan.gateways:
+                for name, request in running.requests.items():
+                    self.requested[name] = partial(self._respond, path, name, request)
         await self._run_hooks("on_start")
         self._absences.start()
+
+    async def _respond(self, path: str, name: str, plan: RequestPlan, data: bytes) -> Any:
+        """Answer what a node asks."""
+        return await plan.run(Context(Place(Handshake(namespace=path)), name, data))
 
     async def drain(self) -> None:
         """Let nobody in any more, send everybody away, and wait until they have gone."""

@@ -18,7 +18,7 @@ from gatewright.protocol.frames import Data
 
 logger: logging.Logger = logging.getLogger("gatewright")
 
-__all__ = ["Call", "EventPlan", "HookPlan", "Hooks", "open_level"]
+__all__ = ["Call", "EventPlan", "HookPlan", "Hooks", "RequestPlan", "open_level"]
 
 
 @asynccontextmanager
@@ -155,6 +155,36 @@ def _close_at_the_end(stack: AsyncExitStack | None, iterator: object) -> None:
     close = getattr(iterator, "aclose", None)
     if stack is not None and close is not None:
         stack.push_async_callback(close)
+
+
+class RequestPlan:
+    """One gateway's answer to what a node asks."""
+
+    __slots__ = ("_arguments", "_catchers", "_codec", "_method", "_payload", "where")
+
+    def __init__(
+        self,
+        where: str,
+        method: Callable[..., Any],
+        arguments: Arguments,
+        payload: Payload,
+        codec: Codec,
+        catchers: Catchers,
+    ) -> None:
+        self.where: str = where
+        self._method = method
+        self._arguments = arguments
+        self._payload = payload
+        self._codec = codec
+        self._catchers = catchers
+
+    async def run(self, context: Context) -> Any:
+        """What it returns; raises the `EventError` that it ends with."""
+        try:
+            self._payload.decode(context, self._codec)
+            return await (await self._arguments.call(self._method, context))
+        except Exception as error:
+            raise await self._catchers.end(error, context) from error
 
 
 class Hooks(Protocol):

@@ -16,6 +16,7 @@ from gatewright.declare.specs import (
     Guard,
     HookSpec,
     Interceptor,
+    RequestSpec,
 )
 from gatewright.errors import EventError, StartupError
 
@@ -34,6 +35,7 @@ __all__ = [
     "on_connect",
     "on_disconnect",
     "on_end",
+    "on_request",
     "on_resume",
     "on_start",
     "on_stop",
@@ -44,6 +46,7 @@ SPEC = "__gatewright_spec__"
 
 C = TypeVar("C", bound=type)
 H = TypeVar("H", bound=Callable[..., Awaitable[object] | AsyncIterator[object]])
+R = TypeVar("R", bound=Callable[..., Awaitable[object]])
 K = TypeVar("K", bound=Callable[..., Awaitable[None]])
 A = TypeVar("A", bound=Callable[..., Awaitable[bool]])
 E = TypeVar("E", bound=Exception)
@@ -121,6 +124,26 @@ def on(
             idempotent,
         )
         return _attach(method, spec)
+
+    return declare
+
+
+def on_request(event: str) -> Callable[[R], R]:
+    """Answer what a node asks by `Nodes.request`: the payload by type, and what `@on_start` takes.
+
+    What the method returns is this node's answer; an `EventError` goes to whoever has asked.
+    """
+    given: object = event
+    if inspect.isfunction(given):
+        raise StartupError(
+            f"@on_request above {name_of(given)}",
+            expected="a request's name in brackets",
+            got="none",
+            fix=f'Write @on_request("{given.__name__}").',
+        )
+
+    def declare(method: R) -> R:
+        return _attach(method, RequestSpec(event))
 
     return declare
 
@@ -205,7 +228,7 @@ def listed(given: Any, where: str, name: str) -> tuple[Any, ...]:
     return found
 
 
-def _attach(method: F, spec: EventSpec | HookSpec | CatchSpec) -> F:
+def _attach(method: F, spec: EventSpec | HookSpec | CatchSpec | RequestSpec) -> F:
     where = name_of(method)
     target: object = method
     if not inspect.isfunction(target):
@@ -232,7 +255,9 @@ def not_a_method(found: object, where: str) -> StartupError:
     )
 
 
-def _named(spec: EventSpec | HookSpec | CatchSpec) -> str:
+def _named(spec: EventSpec | HookSpec | CatchSpec | RequestSpec) -> str:
+    if isinstance(spec, RequestSpec):
+        return f'@on_request("{spec.event}")'
     if isinstance(spec, EventSpec):
         return f'@on("{spec.event}")'
     return f"@{spec.kind}" if isinstance(spec, HookSpec) else f"@catch({spec.exception.__name__})"

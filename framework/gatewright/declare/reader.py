@@ -4,7 +4,7 @@ import contextlib
 import inspect
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 from gatewright.declare.decorators import GATEWAY, SPEC, not_a_method
 from gatewright.declare.hints import typevars
@@ -21,11 +21,12 @@ from gatewright.declare.specs import (
     Handler,
     Hook,
     HookSpec,
+    RequestSpec,
     Source,
 )
 from gatewright.errors import StartupError
 
-__all__ = ["read_catcher", "read_gateway"]
+__all__ = ["read_catcher", "read_gateway", "twice"]
 
 _PARAMETER = re.compile(r"{([^{}]*)}")
 
@@ -64,6 +65,7 @@ def read_gateway(cls: Any, table: Mapping[Any, Source], *, hooked: bool = False)
     path = _read_namespace(cls.__name__, spec)
     handlers: dict[str, Handler] = {}
     hooks: dict[str, Hook] = {}
+    requests: dict[str, Handler] = {}
     catches: list[CatchMethod] = []
     variables = typevars(cls)
     for name in _method_names(cls):
@@ -90,33 +92,51 @@ def read_gateway(cls: Any, table: Mapping[Any, Source], *, hooked: bool = False)
             allowed = _HOOK_SOURCES[attached.kind]
             parameters = read_parameters(function, where, table, path, allowed, known)
             hooks[attached.kind] = Hook(where, attached.kind, name, parameters)
+        elif isinstance(attached, RequestSpec):
+            _check_async(function, where, stream=False)
+            if attached.event in requests:
+                raise twice(where, "request", attached.event, requests[attached.event].where)
+            allowed = Allowed.APP | Allowed.PAYLOAD
+            parameters = read_parameters(function, where, table, path, allowed, known)
+            spec_of = EventSpec(attached.event)
+            request = Handler(where, attached.event, name, function, parameters, False, spec_of)
+            _check_payload(request, hooked=hooked)
+            requests[attached.event] = request
         else:
             stream = _check_async(function, where, stream=True)
             if attached.event in handlers:
-                raise StartupError(
-                    where,
-                    expected="one handler for each event",
-                    got=f"a second one for {attached.event!r} besides "
-                    f"{handlers[attached.event].where}",
-                    fix="Rename one event, or call both from one handler.",
-                )
+                raise twice(where, "event", attached.event, handlers[attached.event].where)
             allowed = Allowed.CONNECTION | Allowed.PAYLOAD
             parameters = read_parameters(function, where, table, path, allowed, known)
             handler = Handler(where, attached.event, name, function, parameters, stream, attached)
-            if payload := handler.payload:
-                for parameter in payload:
-                    inner = f"{where}, parameter {parameter.name!r}"
-                    check_decodable(parameter.kind, inner, hooked=hooked)
-                check_decodable(payload_type(name, payload), where, hooked=True)
+            _check_payload(handler, hooked=hooked)
             handlers[attached.event] = handler
-    if not handlers and not hooks:
+    if not handlers and not hooks and not requests:
         raise StartupError(
             cls.__name__,
             expected="at least one @on handler or hook",
             got="none",
             fix='Add a method: @on("say") async def say(self, text: str) -> None.',
         )
-    return Gateway(cls, spec, path, handlers, hooks, tuple(catches))
+    return Gateway(cls, spec, path, handlers, hooks, tuple(catches), requests)
+
+
+def twice(where: str, what: str, name: str, other: str) -> StartupError:
+    """The error for a second handler of one name."""
+    return StartupError(
+        where,
+        expected=f"one handler for each {what}",
+        got=f"a second one for {name!r} besides {other}",
+        fix=f"Rename one {what}, or call both from one handler.",
+    )
+
+
+def _check_payload(handler: Handler, *, hooked: bool) -> None:
+    if payload := handler.payload:
+        for parameter in payload:
+            inner = f"{handler.where}, parameter {parameter.name!r}"
+            check_decodable(parameter.kind, inner, hooked=hooked)
+        check_decodable(payload_type(handler.method, payload), handler.where, hooked=True)
 
 
 def read_catcher(function: Catcher, where: str) -> CatchMethod:
@@ -188,7 +208,10 @@ def _method_names(cls: type) -> list[str]:
     return list(names)
 
 
-def _find(cls: type, name: str) -> tuple[type, Any, EventSpec | HookSpec | CatchSpec | None]:
+Attached: TypeAlias = EventSpec | HookSpec | CatchSpec | RequestSpec
+
+
+def _find(cls: type, name: str) -> tuple[type, Any, Attached | None]:
     """The method as the class has it, and the nearest spec: an override keeps its base's `@on`."""
     defined = [(each, vars(each)[name]) for each in cls.__mro__ if name in vars(each)]
     owner, function = defined[0]
@@ -197,7 +220,7 @@ def _find(cls: type, name: str) -> tuple[type, Any, EventSpec | HookSpec | Catch
         return owner, None, None
     for _, candidate in defined:
         attached = getattr(candidate, "__dict__", {}).get(SPEC)
-        if isinstance(attached, EventSpec | HookSpec | CatchSpec):
+        if isinstance(attached, Attached):
             return owner, function, attached
     return owner, function, None
 

@@ -18,6 +18,7 @@ __all__ = [
     "HookSpec",
     "Interceptor",
     "Parameter",
+    "RequestSpec",
     "Source",
 ]
 
@@ -55,6 +56,12 @@ class EventSpec(Struct, frozen=True):
     interceptors: Sequence[Interceptor] = ()
     errors: Sequence[Catcher] = ()
     idempotent: bool = False
+
+
+class RequestSpec(Struct, frozen=True):
+    """From `@on_request`."""
+
+    event: str
 
 
 class HookSpec(Struct, frozen=True):
@@ -142,3 +149,5 @@ class Gateway(Struct, frozen=True):
     handlers: Mapping[str, Handler]
     hooks: Mapping[str, Hook]
     catches: tuple[CatchMethod, ...]
+    requests: Mapping[str, Handler] = {}
+    """What answers other nodes, by name."""
