@@ -58,6 +58,9 @@ class SessionAttacker(Attacker):
             return "bad", None
         if envelope.op in KNOWN and envelope.event is UNSET:
             return "control", None
+        if isinstance(envelope.id, str) and envelope.event is UNSET and envelope.op is UNSET:
+            # To a call of another node.
+            return "answer", None
         kind, call_id = super().expected(message)
         if call_id is not None:
             self.sent = max(self.sent, call_id)

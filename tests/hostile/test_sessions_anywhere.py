@@ -14,6 +14,7 @@ from starlette.types import Message
 
 from gatewright import Gatewright, Settings, connection_scoped, gateway, on, resource
 from gatewright.errors import BackplaneError
+from gatewright.protocol.close import CloseCode
 from tests.sessions.chat import House, Witness, authenticate, chat, until
 from tests.sessions.client import Resume
 from tests.sessions.deferred import Deferred
@@ -327,5 +328,5 @@ async def test_an_opening_that_fails_twice_is_told_once() -> None:
         socket = Socket(app)
         socket.open()
         await socket.over()
-        assert socket.closed == 1011
+        assert socket.closed == CloseCode.BEHIND
         assert socket.frames == []

