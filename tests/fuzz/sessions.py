@@ -58,7 +58,8 @@ class SessionAttacker(Attacker):
             return "bad", None
         if envelope.op in KNOWN and envelope.event is UNSET:
             return "control", None
-        if isinstance(envelope.id, str) and envelope.event is UNSET and envelope.op is UNSET:
+        id: object = envelope.id
+        if isinstance(id, str) and envelope.event is UNSET and envelope.op is UNSET:
             # To a call of another node.
             return "answer", None
         kind, call_id = super().expected(message)
