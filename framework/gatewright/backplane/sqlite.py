@@ -1,6 +1,5 @@
 """The backplane of one process whose sessions outlive it: a file of SQLite."""
 
-import time
 from collections.abc import Callable, Collection, Sequence
 from os import PathLike
 from pathlib import Path
@@ -19,6 +18,7 @@ from gatewright.backplane.base import (
     ignore,
 )
 from gatewright.backplane.database import Database, Synchronous
+from gatewright.backplane.durable import check_names, steady_time
 from gatewright.backplane.journal import Journal
 from gatewright.backplane.sequences import Sequences
 from gatewright.errors import NotStartedError, StartupError
@@ -87,7 +87,7 @@ class SQLite(Backplane):
                 "give each Gatewright its own SQLite(path), with a path of its own"
             )
         database = Database(self._path, self._synchronous)
-        journal = Journal(database, lane, bounds, self._idle, self._clock or _clock())
+        journal = Journal(database, lane, bounds, self._idle, self._clock or steady_time())
         self._started = journal
         try:
             await journal.start()
@@ -102,33 +102,33 @@ class SQLite(Backplane):
 
     async def publish(self, namespace: str, entries: Sequence[Entry]) -> int:
         journal, entries = self._journal, tuple(entries)
-        _check(namespace)
+        check_names(namespace)
         for entry in entries:
             # An emitter has done so, with the application's hooks; others get to know here.
             entry.outgoing.store()
-            _check(*(entry.rooms or ()), *(entry.users or ()), *entry.except_)
+            check_names(*(entry.rooms or ()), *(entry.users or ()), *entry.except_)
         return await journal.ask(lambda sequences: sequences.publish(namespace, entries))
 
     async def mark(
         self, namespace: str, action: Literal["join", "leave"], member: str, rooms: Collection[str]
     ) -> int:
         journal, rooms = self._journal, tuple(rooms)
-        _check(namespace, member, *rooms)
+        check_names(namespace, member, *rooms)
         return await journal.ask(lambda sequences: sequences.mark(namespace, action, member, rooms))
 
     async def position(self, namespace: str) -> Position:
         journal = self._journal
-        _check(namespace)
+        check_names(namespace)
         return await journal.ask(lambda sequences: sequences.position(namespace))
 
     async def open(self, namespace: str, id: str, key: bytes, user: str | None) -> Position:
         journal = self._journal
-        _check(namespace, id, user or "")
+        check_names(namespace, id, user or "")
         return await journal.ask(lambda sequences: sequences.open(namespace, id, key, user))
 
     async def rename(self, namespace: str, id: str, user: str | None) -> None:
         journal = self._journal
-        _check(user or "")
+        check_names(user or "")
         await journal.ask(lambda sequences: sequences.rename(namespace, id, user))
 
     async def save(self, namespace: str, id: str, state: bytes) -> None:
@@ -150,7 +150,7 @@ class SQLite(Backplane):
         renewed: bytes | None = None,
     ) -> Resumption | None:
         journal, revoked = self._journal, tuple(revoked)
-        _check(*revoked)
+        check_names(*revoked)
         return await journal.ask(
             lambda sequences: sequences.resume(namespace, key, after, revoked, renewed)
         )
@@ -178,17 +178,3 @@ class SQLite(Backplane):
         if self._started is None:
             raise NotStartedError("the application is not running: its lifespan has not started")
         return self._started
-
-
-def _clock() -> Callable[[], float]:
-    """The time of day at the start, and then evenly on, whatever is done to the system's clock."""
-    start = time.time() - time.monotonic()
-    return lambda: start + time.monotonic()
-
-
-def _check(*names: str) -> None:
-    """What cannot be written fails with who asked for it, not with all that is written with it."""
-    try:
-        "".join(names).encode()
-    except UnicodeEncodeError as error:
-        raise ValueError(f"expected names that are Unicode text, got surrogates: {error}") from None

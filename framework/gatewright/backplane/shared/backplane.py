@@ -1,6 +1,5 @@
 """The backplane of several nodes, over whatever engine keeps its lanes and records."""
 
-import time
 from abc import abstractmethod
 from collections.abc import Callable, Collection, Sequence
 from secrets import token_hex
@@ -18,6 +17,7 @@ from gatewright.backplane.base import (
     Resumption,
     ignore,
 )
+from gatewright.backplane.durable import check_names, steady_time
 from gatewright.backplane.sessions import Session
 from gatewright.backplane.shared import bodies
 from gatewright.backplane.shared.log import Log
@@ -80,7 +80,7 @@ class Shared(Backplane):
     # Lanes
 
     async def follow(self, namespace: str) -> None:
-        _check(namespace)
+        check_names(namespace)
         await self._running.follow(namespace)
 
     async def unfollow(self, namespace: str) -> None:
@@ -89,11 +89,11 @@ class Shared(Backplane):
 
     async def publish(self, namespace: str, entries: Sequence[Entry]) -> int:
         running, entries = self._running, tuple(entries)
-        _check(namespace)
+        check_names(namespace)
         for entry in entries:
             # An emitter has done so, with the application's hooks; others get to know here.
             entry.outgoing.store()
-            _check(*(entry.rooms or ()), *(entry.users or ()), *entry.except_)
+            check_names(*(entry.rooms or ()), *(entry.users or ()), *entry.except_)
         if not entries:
             return (await self.position(namespace)).seq + 1
         return await running.publish(namespace, entries)
@@ -102,11 +102,11 @@ class Shared(Backplane):
         self, namespace: str, action: Literal["join", "leave"], member: str, rooms: Collection[str]
     ) -> int:
         rooms = tuple(rooms)
-        _check(namespace, member, *rooms)
+        check_names(namespace, member, *rooms)
         return await self._running.mark(namespace, action, member, rooms)
 
     async def position(self, namespace: str) -> Position:
-        _check(namespace)
+        check_names(namespace)
         head = await self._running.head(namespace)
         return Position(head.epoch, head.seq)
 
@@ -126,11 +126,11 @@ class Shared(Backplane):
     # Sessions
 
     async def open(self, namespace: str, id: str, key: bytes, user: str | None) -> Position:
-        _check(namespace, id, user or "")
+        check_names(namespace, id, user or "")
         return await self._running.open(namespace, id, key, user)
 
     async def rename(self, namespace: str, id: str, user: str | None) -> None:
-        _check(user or "")
+        check_names(user or "")
         running = self._running
         if await running.log.load(namespace, id) is not None:
             await running.append_marker(namespace, bodies.Renamed(id, user))
@@ -166,7 +166,7 @@ class Shared(Backplane):
         *,
         renewed: bytes | None = None,
     ) -> Resumption | None:
-        _check(*revoked)
+        check_names(*revoked)
         return await self._running.resume(namespace, key, after, tuple(revoked), renewed)
 
     async def settle(self, namespace: str, id: str, generation: int) -> None:
@@ -185,17 +185,3 @@ class Shared(Backplane):
 
     async def expired(self) -> Sequence[Record]:
         return await self._running.expired()
-
-
-def steady_time() -> Callable[[], float]:
-    """The time of day at the start, and then evenly on, whatever is done to the system's clock."""
-    start = time.time() - time.monotonic()
-    return lambda: start + time.monotonic()
-
-
-def _check(*names: str) -> None:
-    """What cannot be written fails with who asked for it, not with all that is written with it."""
-    try:
-        "".join(names).encode()
-    except UnicodeEncodeError as error:
-        raise ValueError(f"expected names that are Unicode text, got surrogates: {error}") from None
